@@ -1,0 +1,1 @@
+"""Tocsin's gateware: a PCI Express endpoint with SIOV and interrupt message storage."""

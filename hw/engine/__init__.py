@@ -1,0 +1,1 @@
+"""The engine: descriptor decode, operations, completion records."""

@@ -1,0 +1,1 @@
+"""Parts that streams are built from: packet buffers, arbiters, register slices."""

@@ -1,0 +1,1 @@
+"""The endpoint's transaction layer: configuration space, completer, requester, transmit path."""

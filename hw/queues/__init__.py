@@ -1,0 +1,1 @@
+"""Portals, work queues and the arbiter that hands their descriptors to the engine."""

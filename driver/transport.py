@@ -89,7 +89,7 @@ class Task(Protocol):
 
 
 class Transport(Protocol):
-    """A function on a PCI Express bus, enumerated, with its BARs assigned, and the host around it."""
+    """An enumerated function with its BARs assigned, and the host around it."""
 
     @property
     def requests(self) -> int:

@@ -14,7 +14,7 @@ class Vector(data.Struct):
 
 
 class Check(data.Struct):
-    """The question whether a descriptor may ring a vector (DSA §5.4, completion interrupt handle)."""
+    """Whether a descriptor may ring a vector (DSA §5.4, completion interrupt handle)."""
 
     vector: Vector
     #: PASID of the descriptor.

@@ -140,7 +140,7 @@ def test_register_value_is_taken_apart_as_it_was_made():
     assert register.unpack(word) == {"low": 5, "high": 9}
     assert register.set(word, low=0) == 0x9000_0000
     assert register.mask(Access.RW) == 0xF
-    with pytest.raises(ValueError, match="r.low takes 0 to 15, not 16"):
+    with pytest.raises(ValueError, match=r"r\.low takes 0 to 15, not 16"):
         register.pack(low=16)
 
 

@@ -1,0 +1,255 @@
+"""From records to the wire."""
+
+from amaranth import *
+from amaranth.lib import data
+from amaranth.lib.wiring import Component, In, Out
+
+from .records import Completion, Kind, Request, Status, packet_stream, wire_stream
+
+HEADER_DWS = 5
+"""A prefix and the longest header."""
+
+
+def swap_bytes(dw):
+    """A DW as the number that its four wire bytes spell big-endian, or back."""
+    return Cat(dw.word_select(k, 8) for k in reversed(range(4)))
+
+
+class Header(data.Struct):
+    """An encoded header: what goes ahead of the payload."""
+
+    #: DW 0 in the low bits, each as the number its four wire bytes spell big-endian.
+    dws: data.ArrayLayout(32, HEADER_DWS)
+    #: How many of them there are: 3 to 5.
+    count: 3
+    #: Payload DWs that follow.
+    length_dw: 11
+
+
+class RequestEncoder(Elaboratable):
+    """Encode a request (PCIe Base 6.x §2.2.7, §2.2.8, §2.2.10). Combinational.
+
+    Memory requests below 4 GiB take the 3 DW header, as they must. Messages are routed to the
+    root complex and carry no data.
+    """
+
+    def __init__(self):
+        self.request = Signal(Request)
+        self.header = Signal(Header)
+
+    def elaborate(self, platform):
+        m = Module()
+        request = self.request
+        message = Signal()
+        with_data = Signal()
+        four = Signal()
+        m.d.comb += [
+            message.eq(request.kind == Kind.MESSAGE),
+            with_data.eq(
+                (request.kind == Kind.MEMORY_WRITE) | (request.kind == Kind.DEFERRABLE_WRITE)
+            ),
+            four.eq(message | request.address[32:].any()),
+        ]
+        type_ = Signal(5)
+        with m.Switch(request.kind):
+            with m.Case(Kind.MESSAGE):
+                m.d.comb += type_.eq(0b10000)
+            with m.Case(Kind.DEFERRABLE_WRITE):
+                m.d.comb += type_.eq(0b11011)
+        first = Cat(
+            Mux(message, 0, request.length_dw[:10]),
+            request.at,
+            request.attr[:2],
+            request.poisoned,
+            C(0, 3),
+            request.attr[2],
+            request.tag[8],
+            request.tc,
+            request.tag[9],
+            type_,
+            four,
+            with_data,
+            C(0, 1),
+        )
+        second = Cat(request.first_be, request.last_be, request.tag[:8], request.requester)
+        low, high = request.address[:32], request.address[32:]
+        tenant = request.tenant
+        prefix = Cat(tenant.pasid, C(0, 2), tenant.execute, tenant.privileged, C(0x91, 8))
+        plain = [first, second, Mux(four, high, low), low]
+        with m.If(tenant.valid):
+            m.d.comb += Cat(self.header.dws).eq(Cat(prefix, *plain))
+        with m.Else():
+            m.d.comb += Cat(self.header.dws).eq(Cat(*plain))
+        m.d.comb += [
+            self.header.count.eq(3 + four + tenant.valid),
+            self.header.length_dw.eq(Mux(with_data, request.length_dw, 0)),
+        ]
+        return m
+
+
+class CompletionEncoder(Elaboratable):
+    """Encode a completion (PCIe Base 6.x §2.2.9). Combinational.
+
+    A completion has data if it is successful and its length is not 0.
+    """
+
+    def __init__(self):
+        self.completion = Signal(Completion)
+        self.header = Signal(Header)
+
+    def elaborate(self, platform):
+        m = Module()
+        completion = self.completion
+        with_data = Signal()
+        m.d.comb += with_data.eq((completion.status == Status.SUCCESS) & completion.length_dw.any())
+        first = Cat(
+            Mux(with_data, completion.length_dw[:10], 0),
+            C(0, 2),
+            completion.attr[:2],
+            completion.poisoned,
+            C(0, 3),
+            completion.attr[2],
+            completion.tag[8],
+            completion.tc,
+            completion.tag[9],
+            C(0b01010, 5),
+            C(0, 1),
+            with_data,
+            C(0, 1),
+        )
+        second = Cat(completion.byte_count[:12], C(0, 1), completion.status, completion.completer)
+        third = Cat(completion.lower_address, C(0, 1), completion.tag[:8], completion.requester)
+        m.d.comb += [
+            Cat(self.header.dws).eq(Cat(first, second, third)),
+            self.header.count.eq(3),
+            self.header.length_dw.eq(Mux(with_data, completion.length_dw, 0)),
+        ]
+        return m
+
+
+class Pack(Component):
+    """Put requests and completions on the wire, header before payload.
+
+    Whoever feeds it offers a packet at only one of the two inputs at a time, and offers the next
+    one, at either input, after the last beat of this one has been taken.
+
+    **Timing**: the first wire beat is valid 2 clocks after the first input beat; wire beats follow
+    without gaps within and between packets as long as input beats are there. The outputs are
+    registers.
+
+    Parameters
+    ----------
+    data_width
+        Bits of a beat.
+
+    Members
+    -------
+    i_request : ``In(packet_stream(Request, data_width))``
+        ``fmt_type`` is ignored. Reads, writes, deferrable writes and messages can be sent.
+    i_completion : ``In(packet_stream(Completion, data_width))``
+    o : ``Out(wire_stream(data_width))``
+    """
+
+    def __init__(self, data_width: int):
+        self._width = data_width
+        super().__init__(
+            {
+                "i_request": In(packet_stream(Request, data_width)),
+                "i_completion": In(packet_stream(Completion, data_width)),
+                "o": Out(wire_stream(data_width)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        beat_dw = self._width // 32
+        m.submodules.request = request = RequestEncoder()
+        m.submodules.completion = completion = CompletionEncoder()
+        m.d.comb += [
+            request.request.eq(self.i_request.p.header),
+            completion.completion.eq(self.i_completion.p.header),
+        ]
+        either = Signal(data.StructLayout({"data": self._width, "first": 1}))
+        valid, ready = Signal(), Signal()
+        encoded = Signal(Header)
+        with m.If(self.i_completion.valid):
+            m.d.comb += [
+                either.data.eq(self.i_completion.p.data),
+                either.first.eq(self.i_completion.p.first),
+                encoded.eq(completion.header),
+                self.i_completion.ready.eq(ready),
+            ]
+        with m.Else():
+            m.d.comb += [
+                either.data.eq(self.i_request.p.data),
+                either.first.eq(self.i_request.p.first),
+                encoded.eq(request.header),
+                self.i_request.ready.eq(ready),
+            ]
+        m.d.comb += valid.eq(self.i_completion.valid | self.i_request.valid)
+
+        # The input stage holds a beat and, with the first one, the header still to be sent.
+        stage_valid, body = Signal(), Signal(self._width)
+        head = Signal(32 * max(HEADER_DWS, beat_dw))
+        head_left, total = Signal(3), Signal(12)
+        shift = Signal(range(max(beat_dw, 2)))
+        # The output stage holds what is left of the packet, and DWs carried over to its next beat.
+        left, carry = Signal(12), Signal(self._width)
+        started, tail = Signal(), Signal()
+
+        remaining = Signal(12)
+        header_only, last, free = Signal(), Signal(), Signal()
+        lead = Signal(self._width)
+        merged, rest = Signal(self._width), Signal(self._width)
+        m.d.comb += [
+            remaining.eq(Mux(started, left, total)),
+            last.eq(remaining <= beat_dw),
+            header_only.eq(head_left >= beat_dw),
+            lead.eq(Mux(head_left.any(), head, carry)),
+            ready.eq(~stage_valid | free),
+        ]
+        with m.Switch(shift):
+            for ahead in range(beat_dw):
+                with m.Case(ahead):
+                    m.d.comb += [
+                        merged.eq(Cat(lead[: 32 * ahead], body)),
+                        rest.eq(body[32 * (beat_dw - ahead) :]),
+                    ]
+
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += self.o.valid.eq(tail | stage_valid)
+            with m.If(tail):
+                m.d.sync += [
+                    self.o.p.data.eq(carry),
+                    self.o.p.count.eq(left),
+                    self.o.p.first.eq(0),
+                    self.o.p.last.eq(1),
+                    started.eq(0),
+                    tail.eq(0),
+                ]
+            with m.Elif(stage_valid):
+                m.d.comb += free.eq(last | ~header_only)
+                m.d.sync += [
+                    self.o.p.data.eq(Mux(header_only, head, merged)),
+                    self.o.p.count.eq(Mux(last, remaining, beat_dw)),
+                    self.o.p.first.eq(~started),
+                    self.o.p.last.eq(last),
+                    started.eq(~last),
+                    left.eq(remaining - beat_dw),
+                    carry.eq(rest),
+                    tail.eq(~header_only & ~last & (remaining <= beat_dw + shift)),
+                    head.eq(head >> self._width),
+                    head_left.eq(Mux(header_only, head_left - beat_dw, 0)),
+                ]
+        with m.If(valid & ready):
+            m.d.sync += [stage_valid.eq(1), body.eq(either.data)]
+            with m.If(either.first):
+                m.d.sync += [
+                    head.eq(Cat(swap_bytes(dw) for dw in encoded.dws)),
+                    head_left.eq(encoded.count),
+                    total.eq(encoded.length_dw + encoded.count),
+                    shift.eq(encoded.count % beat_dw),
+                ]
+        with m.Elif(free):
+            m.d.sync += stage_valid.eq(0)
+        return m

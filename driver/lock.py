@@ -1,0 +1,38 @@
+"""Mutual exclusion between tasks of a transport."""
+
+from collections import deque
+from types import TracebackType
+
+from .transport import Event, Transport
+
+
+class Lock:
+    """A lock that is handed over in the order in which it was asked for.
+
+    Use it with ``async with``. Tasks of a transport switch only where they ``await``, so the
+    bookkeeping in between needs no protection of its own.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._held = False
+        self._waiters: deque[Event] = deque()
+
+    async def __aenter__(self) -> None:
+        if not self._held:
+            self._held = True
+            return
+        turn = self._transport.event()
+        self._waiters.append(turn)
+        await turn.wait()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._waiters:
+            self._waiters.popleft().set()
+        else:
+            self._held = False

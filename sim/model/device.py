@@ -1,0 +1,323 @@
+"""The device as a whole."""
+
+from collections.abc import Callable
+
+from hw.regs.bar0 import bar0
+from hw.regs.commands import DeviceState, SoftwareError
+from hw.regs.config import Config
+from hw.regs.descriptor import Status
+
+from .commands import Commands
+from .completer import Completer
+from .config_space import ConfigSpace, Settings
+from .engine import Engine, Work
+from .host import Host
+from .messages import MessageStore
+from .queues import Descriptor, WorkQueue, WorkQueues
+from .registers import Registers
+from .tlp import Completion, Tlp
+from .wire import decode
+
+
+class Device:
+    """A Tocsin device without time: requests in, completions out, work in steps between.
+
+    :meth:`handle` answers a TLP at once and completely. What the device does by itself happens in
+    :meth:`step`: one stage of the command under way, or one stage of the descriptor in the engine
+    (its checks, a chunk of data, the completion record, the interrupt). :meth:`runnable` says
+    which of the two could go on now, so a test can interleave them as it likes.
+
+    DMA and interrupt messages leave through ``host`` in the order in which the device's one
+    transmit path would carry them.
+
+    **Timing**: none; a request is handled entirely between two steps.
+
+    **Errors**: as the specifications have it. Nothing raises.
+
+    Parameters
+    ----------
+    config
+        Parameters of the device.
+    host
+        The machine around it.
+    strict_handles
+        Interrupt handles are good only between Request and Release Interrupt Handle. Otherwise
+        every index in range is a handle at all times, which the commands confirm.
+
+    Members
+    -------
+    space : ConfigSpace
+    store : MessageStore
+    queues : WorkQueues
+    engine : Engine
+    commands : Commands
+    """
+
+    def __init__(self, config: Config, host: Host, *, strict_handles: bool = False):
+        self.config = config
+        self.host = host
+        self.strict_handles = strict_handles
+        self.handles: set[tuple[bool, int]] = set()
+        self.space = ConfigSpace(config)
+        self.store = MessageStore(config, self._send)
+        self.queues = WorkQueues(config, self._overflow)
+        self.engine = Engine(config, self)
+        self.registers = Registers(config, self._command)
+        self.commands = Commands(self)
+        self._completer = Completer(config, self.space, self, self._configured)
+        self._command_interrupt = False
+        self._end = bar0(config).size_bytes
+        self._tables: list[tuple[range, MessageStore | WorkQueues]] = [
+            *((window, self.store) for window in self.store.windows.values()),
+            *((window, self.queues) for window in self.queues.windows.values()),
+        ]
+        self._tables.sort(key=lambda item: len(item[0]), reverse=True)
+        self._before = self.space.settings
+
+    # The wire
+
+    def handle(self, tlp: Tlp) -> list[Completion]:
+        """Take a TLP; return the completions that answer it, in order."""
+        answer = self._completer.handle(tlp)
+        if self.space.flr_requested:
+            self._function_level_reset()
+        return answer
+
+    def handle_wire(self, data: bytes) -> list[Completion]:
+        """As :meth:`handle`, for the bytes of a TLP."""
+        return self.handle(decode(data))
+
+    # Time
+
+    def runnable(self) -> tuple[str, ...]:
+        """What :meth:`step` could do: ``"command"``, ``"engine"``, both or nothing."""
+        command = self.commands.active and not self.commands.waiting
+        return ("command",) * command + ("engine",) * self._engine_ready()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing happens any more unless somebody sends a TLP."""
+        return not self.runnable()
+
+    def step(self, what: str | None = None) -> bool:
+        """Do one unit of work. Returns whether there was any.
+
+        Parameters
+        ----------
+        what
+            One of :meth:`runnable`; the command first if not given.
+        """
+        ready = self.runnable()
+        if not ready:
+            return False
+        if (what or ready[0]) == "command":
+            self._step_command()
+        elif self.engine.work is not None:
+            self.engine.step()
+        else:
+            descriptor = self.queues.take()
+            assert descriptor is not None
+            self.engine.start(descriptor)
+        return True
+
+    def settle(self, limit: int = 1_000_000) -> int:
+        """Step until nothing is left to do. Returns the number of steps."""
+        for count in range(limit):
+            if not self.step():
+                return count
+        raise RuntimeError(f"still busy after {limit} steps")
+
+    def _engine_ready(self) -> bool:
+        if self.state is DeviceState.HALTED or not self.settings.bus_master:
+            return False
+        return self.engine.work is not None or any(wq.entries for wq in self.queues.queues)
+
+    # BAR0
+
+    def read_word(self, address: int) -> int:
+        """The aligned 8-byte word of BAR0."""
+        for window, table in self._tables:
+            if address in window:
+                return table.read(address)
+        return self.registers.read(address)
+
+    def write_word(self, address: int, data: int, lanes: int) -> None:
+        """Write the bits in ``lanes`` of an aligned 8-byte word of BAR0."""
+        disabled = self.state is DeviceState.DISABLED
+        for window, table in self._tables:
+            if address in window:
+                if isinstance(table, MessageStore):
+                    table.write(address, data, lanes)
+                else:
+                    table.write(address, data, lanes, device_disabled=disabled)
+                return
+        self.registers.write(address, data, lanes, device_disabled=disabled)
+
+    def submit(self, queue: int, portal: int, data: bytes, deferrable: bool) -> bool:
+        """A 64-byte write to a portal. Returns whether it was accepted."""
+        if self.state is not DeviceState.ENABLED:
+            return False
+        return self.queues.submit(queue, portal, data, deferrable=deferrable)
+
+    # State
+
+    @property
+    def state(self) -> DeviceState:
+        """GENSTS: device state."""
+        return DeviceState(self.registers.get("gensts", "state"))
+
+    @state.setter
+    def state(self, value: DeviceState) -> None:
+        self.registers.set("gensts", state=value)
+
+    @property
+    def settings(self) -> Settings:
+        return self.space.settings
+
+    def register(self, name: str, field: str) -> int:
+        """A field of a control register."""
+        return self.registers.get(name, field)
+
+    def _configured(self) -> None:
+        """A configuration write has happened."""
+        before, now = self._before, self.space.settings
+        self._before = now
+        self.store.settings(
+            enable=now.msix_enable,
+            function_mask=now.function_mask,
+            bus_master=now.bus_master,
+        )
+        changed = any(
+            getattr(before, name) != getattr(now, name)
+            for name in ("bus_master", "pasid_enable", "pasid_privileged")
+        )
+        if changed and self.state in (DeviceState.ENABLED, DeviceState.DRAINING):
+            self._halt()
+
+    def _halt(self) -> None:
+        """Unsupported change of configuration while enabled (DSA §5.7).
+
+        Nothing leaves any more, so what was submitted is abandoned.
+        """
+        self.engine.abandon()
+        self.queues.discard(lambda descriptor: True)
+        self.state = DeviceState.HALTED
+        self._error(SoftwareError.ENABLE_CHANGED)
+        if self.register("genctrl", "halt_interrupt"):
+            self._cause("halt")
+
+    def reset_device(self) -> None:
+        """Registers and tables to their initial values, as Reset Device does."""
+        self.registers.reset_device()
+        self.queues.reset()
+        self.store.reset_ims()
+        self.handles.clear()
+
+    def _function_level_reset(self) -> None:
+        """Everything but what is sticky (PCIe Base 6.x §6.6.2)."""
+        self.space.reset()
+        self._before = self.space.settings
+        self.engine.abandon()
+        self.commands.cancel()
+        self.registers.reset()
+        self.queues.reset()
+        self.store.settings(enable=False, function_mask=False, bus_master=False)
+        self.store.reset()
+        self.handles.clear()
+
+    # Commands
+
+    def _command(self, word: int) -> None:
+        if self.commands.active:
+            self._error(SoftwareError.COMMAND_WHILE_ACTIVE)
+            return
+        self._command_interrupt = bool(word >> 31)
+        self.registers.values["cmdstatus"] = 0
+        self.registers.set("cmdstatus", active=1)
+        self.commands.start(word)
+
+    def _step_command(self) -> None:
+        done = self.commands.step()
+        if done is None:
+            return
+        error, result = done
+        self.registers.values["cmdstatus"] = 0
+        self.registers.set("cmdstatus", error=error, result=result)
+        if self._command_interrupt:
+            self._cause("command")
+
+    def engaged(self, affected: Callable[[Descriptor], bool]) -> bool:
+        """Whether the engine works on a descriptor that is affected."""
+        return self.engine.work is not None and affected(self.engine.work.descriptor)
+
+    def abandon(self, affected: Callable[[Descriptor], bool]) -> None:
+        """Make the engine forget the descriptor it has, if it is affected."""
+        if self.engaged(affected):
+            self.engine.abandon()
+
+    # Interrupts and errors
+
+    def _send(self, address: int, data: int) -> None:
+        self.host.message(address, data)
+
+    def _cause(self, name: str) -> None:
+        """Set a bit of INTCAUSE, then ring MSI-X vector 0."""
+        self.registers.set("intcause", **{name: 1})
+        self.store.event(False, 0, completion=False)
+
+    def _error(self, code: int, **fields: int) -> None:
+        """Record an error in SWERROR, or only that there was one more (DSA §9.2.15)."""
+        if self.register("swerror", "valid"):
+            self.registers.set("swerror", overflow=1)
+            return
+        overflow = self.register("swerror", "overflow")
+        self.registers.values["swerror"] = 0
+        self.registers.set("swerror", valid=1, overflow=overflow, code=code, **fields)
+        if self.register("genctrl", "error_interrupt"):
+            self._cause("error")
+
+    def _overflow(self, queue: int, data: bytes) -> None:
+        self._error(SoftwareError.QUEUE_FULL, queue_valid=1, queue=queue)
+
+    # What the engine asks
+
+    @property
+    def user_interrupts(self) -> bool:
+        return bool(self.register("gencfg", "user_interrupts"))
+
+    @property
+    def pasid_privileged(self) -> bool:
+        return self.settings.pasid_privileged
+
+    @property
+    def chunk_bytes(self) -> int:
+        return self.settings.max_read_bytes
+
+    def queue(self, number: int) -> WorkQueue:
+        return self.queues.queues[number]
+
+    def permits(self, ims: bool, handle: int, pasid: int, pasid_enable: bool) -> bool:
+        """Whether an interrupt handle is good for a descriptor (DSA §5.4)."""
+        if self.strict_handles and (ims, handle) not in self.handles:
+            return False
+        return self.store.check(ims, handle, pasid, pasid_enable)
+
+    def ring(self, ims: bool, handle: int) -> None:
+        """A completion interrupt."""
+        self.store.event(ims, handle, completion=True)
+
+    def software_error(self, status: int, work: Work) -> None:
+        """An error that has no completion record to go to."""
+        fields = {
+            "descriptor_valid": 1,
+            "queue_valid": 1,
+            "queue": work.descriptor.queue,
+            "opcode": work.fields["opcode"],
+            "privileged": int(work.descriptor.privileged),
+            "pasid": work.descriptor.pasid or 0,
+        }
+        if status == Status.BAD_FLAGS:
+            fields |= {"info_valid": 1, "info": work.invalid_flags}
+        if status == Status.BAD_HANDLE:
+            fields |= {"info_valid": 1, "info": work.fields["handle"]}
+        self._error(status, **fields)

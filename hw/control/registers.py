@@ -1,0 +1,145 @@
+"""The registers at the start of BAR0, and our own page."""
+
+from amaranth import *
+from amaranth.lib.wiring import Component, In, Out
+
+from ..csr.bus import CsrSignature
+from ..regs import Config
+from ..regs.bar0 import bar0
+from ..regs.capabilities import constants
+from ..regs.schema import Access
+
+_LOCKED = ("gencfg", "evlcfg")
+_CLEARED = ("gencfg", "genctrl", "evlcfg")
+
+
+class Registers(Component):
+    """Registers as software sees them, made from the register map.
+
+    **Timing**: an access takes 2 clocks.
+
+    Parameters
+    ----------
+    config
+        Gives the constants.
+
+    Members
+    -------
+    csr : ``In(CsrSignature())``
+        Addresses as in BAR0; those without a register read as 0 and ignore writes.
+    locked : ``In(1)``
+        The device is not disabled: GENCFG and EVLCFG ignore writes.
+    clear : ``In(1)``
+        Pulse: what Reset Device clears takes its reset value.
+    gencfg, genctrl, evlcfg : ``Out``
+        Stored values.
+    gensts, cmdstatus : ``In(32)``, swerror : ``In(256)``
+        Values to show.
+    cause : ``In(32)``
+        Bits of INTCAUSE to set.
+    command : ``Out(32)``, command_written : ``Out(1)``
+        Pulse: CMD is written with ``command``; bytes not written are 0.
+    error_clear : ``Out(2)``
+        Pulses: software clears bit 0 or 1 of SWERROR.
+    """
+
+    def __init__(self, config: Config):
+        self._space = bar0(config)
+        self._constants = constants(config)
+        super().__init__(
+            {
+                "csr": In(CsrSignature()),
+                "locked": In(1),
+                "clear": In(1),
+                "gencfg": Out(32),
+                "genctrl": Out(32),
+                "evlcfg": Out(128),
+                "gensts": In(32),
+                "cmdstatus": In(32),
+                "swerror": In(256),
+                "cause": In(32),
+                "command": Out(32),
+                "command_written": Out(1),
+                "error_clear": Out(2),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        access = self.csr.access.p
+        strobe = Cat(bit.replicate(8) for bit in access.strobe)
+        result, written, causes = Signal(64), Signal(), Signal(32)
+        evlstatus = Signal(64)
+        stored = {
+            "gencfg": self.gencfg,
+            "genctrl": self.genctrl,
+            "evlcfg": self.evlcfg,
+            "evlstatus": evlstatus,
+        }
+        shown = {
+            **{name: Const(value, 256) for name, value in self._constants.items()},
+            **stored,
+            "gensts": self.gensts,
+            "intcause": causes,
+            "cmdstatus": self.cmdstatus,
+            "swerror": self.swerror,
+        }
+
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += self.csr.access.ready.eq(1)
+                m.d.comb += written.eq(self.csr.access.valid & access.write)
+                with m.If(self.csr.access.valid):
+                    m.next = "ANSWER"
+            with m.State("ANSWER"):
+                m.d.comb += self.csr.result.valid.eq(1)
+                with m.If(self.csr.result.ready):
+                    m.next = "IDLE"
+        m.d.comb += self.csr.result.payload.eq(result)
+
+        with m.If(self.csr.access.ready):
+            m.d.sync += result.eq(0)
+            with m.Switch(access.address):
+                for address, value in self._words(shown):
+                    with m.Case(address):
+                        m.d.sync += result.eq(value)
+        for name, register in stored.items():
+            locked = self.locked if name in _LOCKED else Const(0, 1)
+            self._store(m, name, register, written & ~locked)
+
+        def at(name):
+            return written & (access.address == self._space.register(name).offset)
+
+        cleared = Mux(at("intcause"), access.data[:32] & strobe[:32], 0)
+        m.d.sync += causes.eq((Mux(self.clear, 0, causes) & ~cleared) | self.cause)
+        m.d.comb += [
+            self.command.eq(access.data & strobe),
+            self.command_written.eq(at("cmd") & access.strobe[:4].any()),
+            self.error_clear.eq(Mux(at("swerror"), access.data & strobe, 0)),
+        ]
+        return m
+
+    def _words(self, shown):
+        """Pairs of address and 64-bit value, for every register that reads as anything."""
+        for name, value in shown.items():
+            register = self._space.register(name)
+            for word in range(-(-register.width // 64)):
+                bits = value[64 * word : min(64 * word + 64, register.width, len(value))]
+                yield register.offset + 8 * word, bits
+
+    def _store(self, m, name, value, enable):
+        """Writable bits of a register; a register is at most as wide as its access."""
+        register = self._space.register(name)
+        access = self.csr.access.p
+        writable = register.mask(Access.RW)
+        for word in range(-(-register.width // 64)):
+            for byte in range(8):
+                low = 64 * word + 8 * byte
+                mask = writable >> low & 0xFF
+                if mask:
+                    here = access.address == register.offset + 8 * word
+                    with m.If(enable & here & access.strobe[byte]):
+                        m.d.sync += value[low : low + 8].eq(access.data.word_select(byte, 8) & mask)
+        if name in _CLEARED:
+            with m.If(self.clear):
+                m.d.sync += value.eq(register.reset)

@@ -1,0 +1,193 @@
+"""The work queues: from portal to engine."""
+
+from amaranth import *
+from amaranth.lib import stream
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from ..csr.bus import CsrSignature
+from ..regs import Config
+from ..regs.bar0 import bar0
+from ..regs.descriptor import DESCRIPTOR_BYTES
+from ..tlp.records import packet_stream
+from .dispatch import Dispatch
+from .groups import GroupTable
+from .ledger import Ledger
+from .portals import Portals
+from .records import ErrorRecord, QueueControl, Submission, Work
+from .rings import Rings
+from .table import QueueTable
+from .turns import Turns
+
+
+class WorkQueues(Component):
+    """Work queues with their portals, their configuration and the arbiter of their group.
+
+    All queues share one memory of descriptor slots; each has as many as its size says. What a
+    command does to queues comes in over ``control``.
+
+    **Timing**: a submission takes 11 clocks at 64 bits, a descriptor handed out 12. Reset: all
+    queues disabled and empty, configuration as DSA §9.2 table 9-3 has it after one clock per queue.
+
+    **Errors**: ``o_error`` reports writes to a full dedicated queue.
+
+    Parameters
+    ----------
+    config
+        Counts of queues and slots, ``data_width``.
+
+    Members
+    -------
+    i_submission : ``In(packet_stream(Submission, data_width))``
+    o_verdict : ``Out(stream.Signature(1))``
+        One for every submission; 1: accepted.
+    csr : ``In(CsrSignature())``
+        Tables ``grpcfg`` and ``wqcfg`` of BAR0 and what lies between them.
+    control : ``In(QueueControl(config))``
+    o_work : ``Out(packet_stream(Work, data_width))``
+    i_done : ``In(stream.Signature(1))``
+        One for each descriptor, in order, when the engine can do nothing more for it.
+    o_error : ``Out(stream.Signature(ErrorRecord))``
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__(
+            {
+                "i_submission": In(packet_stream(Submission, config.data_width)),
+                "o_verdict": Out(stream.Signature(1)),
+                "csr": In(CsrSignature()),
+                "control": In(QueueControl(config)),
+                "o_work": Out(packet_stream(Work, config.data_width)),
+                "i_done": In(stream.Signature(1)),
+                "o_error": Out(stream.Signature(ErrorRecord)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config, control = self._config, self.control
+        m.submodules.portals = portals = Portals(config)
+        m.submodules.dispatch = dispatch = Dispatch(config)
+        m.submodules.ledger = ledger = Ledger(config)
+        m.submodules.table = table = QueueTable(config)
+        m.submodules.groups = groups = GroupTable(config)
+        self._store(m, portals, dispatch)
+        self._share_bus(m, table, groups)
+        self._place(m, portals, dispatch, table)
+        self._take_turns(m, dispatch, ledger, table)
+
+        connect(m, flipped(self.i_submission), portals.i)
+        connect(m, portals.o_verdict, flipped(self.o_verdict))
+        connect(m, portals.o_error, flipped(self.o_error))
+        connect(m, dispatch.o, flipped(self.o_work))
+        m.d.comb += [
+            portals.enabled.eq(Mux(control.hold, 0, ledger.enabled)),
+            portals.occupancy.eq(ledger.occupancy[portals.queue]),
+            portals.entry.eq(table.portal_entry),
+            table.portal.eq(portals.queue),
+            dispatch.entry.eq(table.dispatch_entry),
+            table.dispatch.eq(dispatch.queue),
+            table.query.eq(control.query),
+            table.locked.eq(control.locked),
+            table.enabled.eq(ledger.enabled),
+            table.busy.eq(ledger.busy),
+            table.occupancy.eq(ledger.occupancy[table.occupancy_index]),
+            table.clear.eq(control.clear),
+            table.clear_all.eq(control.clear_all),
+            groups.locked.eq(control.locked),
+            groups.clear.eq(control.clear_all),
+            ledger.enter.eq(portals.fill),
+            ledger.enter_queue.eq(portals.queue),
+            ledger.leave.eq(dispatch.leave),
+            ledger.leave_queue.eq(dispatch.queue),
+            ledger.given.eq(dispatch.given),
+            self.i_done.ready.eq(1),
+            ledger.done.eq(self.i_done.valid),
+        ]
+        for name in ("affected", "open", "close", "shut", "watch"):
+            m.d.comb += getattr(ledger, name).eq(getattr(control, name))
+        for name in ("affected", "discard", "by_pasid", "pasid", "hold"):
+            m.d.comb += getattr(dispatch, name).eq(getattr(control, name))
+        m.d.comb += [
+            control.entry.eq(table.query_entry),
+            control.ready.eq(table.ready),
+            control.enabled.eq(ledger.enabled),
+            control.settled.eq(ledger.settled),
+            control.grouped.eq(groups.queues),
+            control.engines.eq(groups.engines),
+            control.group_limits.eq(groups.limits),
+        ]
+        return m
+
+    def _store(self, m, portals, dispatch):
+        """Slots for descriptors, and a bit beside each for the kind of portal."""
+        config = self._config
+        beats = config.queue_slots * DESCRIPTOR_BYTES // config.beat_bytes
+        m.submodules.slots = slots = Memory(shape=config.data_width, depth=beats, init=[])
+        m.submodules.kinds = kinds = Memory(shape=1, depth=config.queue_slots, init=[])
+        write, read = slots.write_port(), slots.read_port()
+        kind_write, kind_read = kinds.write_port(), kinds.read_port()
+        m.d.comb += [
+            write.en.eq(portals.slot_write),
+            write.addr.eq(portals.slot_address),
+            write.data.eq(portals.slot_data),
+            kind_write.en.eq(portals.slot_write),
+            kind_write.addr.eq(portals.tail),
+            kind_write.data.eq(portals.slot_ims),
+            read.addr.eq(dispatch.slot_address),
+            dispatch.slot_data.eq(read.data),
+            kind_read.addr.eq(dispatch.head),
+            dispatch.slot_ims.eq(kind_read.data),
+        ]
+
+    def _share_bus(self, m, table, groups):
+        """Route the bus by address; one access is under way at a time."""
+        for_table = self.csr.access.p.address >= bar0(self._config).table("wqcfg").offset
+        asked = Signal()
+        with m.If(self.csr.access.valid & self.csr.access.ready):
+            m.d.sync += asked.eq(for_table)
+        for target, chosen in ((table, 1), (groups, 0)):
+            m.d.comb += [
+                target.csr.access.payload.eq(self.csr.access.payload),
+                target.csr.access.valid.eq(self.csr.access.valid & (for_table == chosen)),
+                target.csr.result.ready.eq(self.csr.result.ready & (asked == chosen)),
+            ]
+        m.d.comb += [
+            self.csr.access.ready.eq(
+                Mux(for_table, table.csr.access.ready, groups.csr.access.ready)
+            ),
+            self.csr.result.valid.eq(Mux(asked, table.csr.result.valid, groups.csr.result.valid)),
+            self.csr.result.payload.eq(
+                Mux(asked, table.csr.result.payload, groups.csr.result.payload)
+            ),
+        ]
+
+    def _place(self, m, portals, dispatch, table):
+        """Give every queue its slots, and follow its descriptors through them."""
+        m.submodules.rings = rings = Rings(self._config)
+        m.d.comb += [
+            rings.place.eq(self.control.place),
+            rings.place_queue.eq(self.control.query),
+            rings.base.eq(self.control.base),
+            rings.size.eq(table.query_entry.size),
+            rings.tail_queue.eq(portals.queue),
+            rings.fill.eq(portals.fill),
+            portals.tail.eq(rings.tail),
+            rings.head_queue.eq(dispatch.queue),
+            rings.drop.eq(dispatch.leave),
+            dispatch.head.eq(rings.head),
+        ]
+
+    def _take_turns(self, m, dispatch, ledger, table):
+        """Queues of the group take turns; a queue learns its priority when it is enabled."""
+        m.submodules.turns = turns = Turns(self._config)
+        m.d.comb += [
+            turns.ready.eq(ledger.filled),
+            turns.take.eq(dispatch.take),
+            turns.load.eq(Mux(self.control.open, self.control.affected, 0)),
+            turns.priority.eq(table.query_entry.priority),
+            dispatch.chosen.eq(turns.valid),
+            dispatch.choice.eq(turns.choice),
+            dispatch.filled.eq(ledger.filled),
+        ]

@@ -24,6 +24,9 @@ from .vectors import Vector, Vectors, VectorTable
 
 SUBMISSION_POLL_CYCLES = 64
 
+CANNOT_RING = frozenset({Status.BAD_HANDLE, Status.BAD_FLAGS})
+"""Statuses of descriptors whose interrupt is not to be had: the request itself was wrong."""
+
 NOTHING_TO_DRAIN = frozenset({CommandError.DEVICE_NOT_ENABLED, CommandError.DISABLE_NOT_ENABLED})
 
 
@@ -149,13 +152,12 @@ class Adi:
         if operation.done:
             return
         self._forget(operation)
-        status = operation.record.read().status
-        if status == Status.BAD_HANDLE:
+        completion = operation.record.read()
+        if completion.status in CANNOT_RING:
             self._report(operation, rung=False)
-        elif status:
-            self._give_up(
-                operation, MissedBell("the operation completed, but its interrupt did not arrive")
-            )
+        elif completion.status:
+            ended = f"the operation ended with {completion.name}"
+            self._give_up(operation, MissedBell(f"{ended}, but its interrupt did not arrive"))
         else:
             self._give_up(
                 operation, OperationTimeout("the operation was not completed, even by a drain")

@@ -73,10 +73,10 @@ class Commands:
             name = f"command {command} with operand {operand:#x}"
             rang = not interrupt or await self._done.wait(timeout_cycles)
             status = await self._status(deadline, name)
-            if not rang:
-                raise MissedBell(f"{name} completed, but its interrupt did not arrive")
         if status["error"]:
             raise CommandFailed(command, operand, status["error"])
+        if not rang:
+            raise MissedBell(f"{name} completed, but its interrupt did not arrive")
         return status["result"]
 
     async def _refuse_while_overdue(self) -> None:

@@ -133,14 +133,21 @@ class Device:
         return queues
 
     async def enable(self) -> None:
-        """Put all configured queues and all engines into group 0, and enable the device."""
+        """Put all configured queues and all engines into group 0, and enable the device.
+
+        User interrupts are allowed: without them, descriptors of a PASID may not ask for any
+        (DSA §9.2.8).
+        """
         self._refuse_closed()
         base = self.capabilities.group_offset
         members = sum(1 << queue.index for queue in self.queues if queue.settings is not None)
+        if not members:
+            raise SettingsError("no queue has a configuration, so there is nothing to enable")
         engines = (1 << self.capabilities.engines) - 1
         await self._registers.store(_GROUP["queues"], members, base)
         await self._registers.store(_GROUP["engines"], engines, base)
         await self._registers.store(_GROUP["flags"], 0, base)
+        await self._registers.write_fields("gencfg", user_interrupts=1)
         await self.command(Command.ENABLE_DEVICE)
 
     async def disable(self) -> None:

@@ -1,0 +1,78 @@
+"""The list of cases, the device that they are written for, and what they share."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from driver import Device, Mode, Nop, Queue, QueueSettings, Timeouts, Transport, Vector
+from driver.queues import PORTAL_BAR
+from driver.transport import Outcome
+from hw.regs import Config
+from hw.regs.bar2 import Portal, portal
+
+Case = Callable[[Transport], Coroutine[Any, Any, None]]
+
+CASES: dict[str, Case] = {}
+
+CONFIG = Config(ims_vectors=256, msix_vectors=8, queues=4, queue_slots=32)
+"""Small enough to exhaust, large enough to have neighbours."""
+
+QUICK = Timeouts(command=20_000, drain=400_000, operation=100_000, submit=100_000, reset=400_000)
+
+SHARED = QueueSettings(size=8)
+DEDICATED = QueueSettings(size=8, mode=Mode.DEDICATED)
+
+
+def case(function: Case) -> Case:
+    """Register a case under its name."""
+    assert function.__name__ not in CASES
+    CASES[function.__name__] = function
+    return function
+
+
+class Bell:
+    """A handler that counts, and that tasks can wait for."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.count = 0
+        self._transport = transport
+        self._event = transport.event()
+
+    def __call__(self) -> None:
+        self.count += 1
+        self._event.set()
+
+    async def reach(self, count: int, timeout_cycles: int = 20_000) -> None:
+        """Wait until it has rung ``count`` times in all."""
+        while self.count < count:
+            self._event.clear()
+            assert await self._event.wait(timeout_cycles), (
+                f"{self.count} bells, {count} expected within {timeout_cycles} clocks"
+            )
+
+
+async def settle(transport: Transport, cycles: int = 3000) -> None:
+    """Let everything that is under way arrive."""
+    await transport.sleep(cycles)
+
+
+async def started(transport: Transport, *settings: QueueSettings) -> tuple[Device, list[Queue]]:
+    """A probed device with its queues enabled; any error that it reports fails the case."""
+    device = await Device.probe(transport, QUICK)
+    queues = await device.start(settings or (SHARED,))
+    return device, queues
+
+
+async def fire(transport: Transport, queue: Queue, pasid: int, vector: Vector) -> None:
+    """Let the device ring a vector once, by a no-op without a completion record."""
+    descriptor = Nop().encode(pasid=pasid, handle=vector.index)
+    place = portal(queue.index, Portal.LIMITED | Portal.IMS, vector.index % 64)
+    while (
+        outcome := await transport.deferrable_write(PORTAL_BAR, place, descriptor)
+    ) is not Outcome.ACCEPTED:
+        assert outcome is Outcome.RETRY
+        await transport.sleep(50)
+
+
+def pattern(size: int, seed: int) -> bytes:
+    """Bytes that differ from place to place and from seed to seed."""
+    return bytes((index * 31 + index // 251 + seed * 89) & 0xFF for index in range(size))

@@ -1,6 +1,7 @@
 """One bus, several rooms."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 from amaranth import *
 from amaranth.lib.wiring import Component, In, Out
@@ -14,14 +15,14 @@ class CsrDecoder(Component):
     **Timing**: an access is offered to its target 1 clock after it was taken; the result passes
     combinationally. One access at a time, as the bus has it.
 
-    **Errors**: a read that hits no range gives 0, a write that hits none vanishes; both are answered
-    2 clocks after they were taken.
+    **Errors**: a read that hits no range gives 0, a write that hits none vanishes; both are
+    answered 1 clock after they were taken.
 
     Parameters
     ----------
     ranges
-        Name of the target to its first byte and its end (exclusive), or to several such pairs. Both are
-        multiples of 8. Ranges do not overlap.
+        Name of the target to its first byte and its end (exclusive), or to several such pairs.
+        Both are multiples of 8. Ranges do not overlap.
 
     Members
     -------
@@ -36,7 +37,7 @@ class CsrDecoder(Component):
             name: [span] if isinstance(span, tuple) else list(span) for name, span in ranges.items()
         }
         spans = sorted((*span, name) for name, spans in self._ranges.items() for span in spans)
-        for (_, end, name), (start, _, following) in zip(spans, spans[1:], strict=False):
+        for (_, end, name), (start, _, following) in pairwise(spans):
             if start < end:
                 raise ValueError(f"the ranges of {name} and {following} overlap at {start:#x}")
         for start, end, name in spans:

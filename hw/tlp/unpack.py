@@ -1,0 +1,245 @@
+"""From the wire to records, and to a verdict on what came."""
+
+from amaranth import *
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from .decode import Decoded, Flow, HeaderDecoder, RawHeader, Verdict
+from .pack import HEADER_DWS, swap_bytes
+from .records import Completion, Request, Wire, packet_stream, wire_stream
+
+
+class Rejected(data.Struct):
+    """A TLP that was thrown away."""
+
+    verdict: Verdict
+    raw: RawHeader
+    #: Whose credits the sender spent on it.
+    flow: Flow
+    #: Payload by its header, in DW.
+    payload_dw: 11
+
+
+class Window(Component):
+    """Hold the beats of a TLP back until all of its header can be seen.
+
+    **Timing**: a beat per clock; the first beat of a TLP waits for the beats that hold its header,
+    or for its last, or for the first beat of another TLP.
+
+    **Errors**: beats outside of any TLP are dropped.
+
+    Parameters
+    ----------
+    data_width
+        Bits of a beat.
+
+    Members
+    -------
+    i, o : ``In``, ``Out(wire_stream(data_width))``
+    header : ``Out(32 * HEADER_DWS)``
+        The first DWs of the TLP as they stand on the wire; valid with its first beat.
+    """
+
+    def __init__(self, data_width: int):
+        self._width = data_width
+        super().__init__(
+            {
+                "i": In(wire_stream(data_width)),
+                "o": Out(wire_stream(data_width)),
+                "header": Out(32 * HEADER_DWS),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        depth = -(-32 * HEADER_DWS // self._width)
+        # Index 0 is the oldest beat; beats move up whenever there is room.
+        beats = [Signal(Wire(self._width), name=f"beat_{k}") for k in range(depth)]
+        valid, room, ended = Signal(depth), Signal(depth), Signal(depth)
+        inside, keep = Signal(), Signal()
+        m.d.comb += [
+            keep.eq(self.i.valid & (inside | self.i.p.first)),
+            self.o.payload.eq(beats[0]),
+            self.o.valid.eq(valid[0] & (~beats[0].first | valid.all() | ended.any())),
+            self.header.eq(Cat(beat.data for beat in beats)),
+            room[0].eq(~valid[0] | (self.o.valid & self.o.ready)),
+            self.i.ready.eq(room[-1]),
+        ]
+        with m.If(keep & self.i.ready):
+            m.d.sync += inside.eq(~self.i.p.last)
+        for k, beat in enumerate(beats):
+            m.d.comb += ended[k].eq(valid[k] & (beat.last | (beat.first if k else 0)))
+            if k:
+                m.d.comb += room[k].eq(~valid[k] | room[k - 1])
+            with m.If(room[k]):
+                newest = k + 1 == depth
+                m.d.sync += [
+                    valid[k].eq(keep if newest else valid[k + 1]),
+                    beat.eq(self.i.payload if newest else beats[k + 1]),
+                ]
+        return m
+
+
+class Unpack(Component):
+    """Take TLPs apart, check them, and align their payload.
+
+    Malformed TLPs, and others that go no further, are thrown away and reported. A length that turns
+    out wrong is known only at the end of the payload, so such a packet ends early, with ``discard``.
+    Whatever comes on the wire, the next well-formed TLP is taken.
+
+    **Timing**: a wire beat per clock; the first payload beat is valid 5 clocks after the first wire
+    beat at 64 bits. A TLP's last beat waits for nothing; any other waits for the one after it.
+
+    **Errors**: see :class:`hw.tlp.decode.HeaderDecoder` for what is checked. Beyond that: payload,
+    with the digest if there is one, ends where the header says. The digest itself is not checked.
+
+    Parameters
+    ----------
+    data_width
+        Bits of a beat.
+
+    Members
+    -------
+    i : ``In(wire_stream(data_width))``
+    max_payload_bytes : ``In(13)``
+        Largest payload that may be received.
+    o_request : ``Out(packet_stream(Request, data_width))``
+    o_completion : ``Out(packet_stream(Completion, data_width))``
+    discard : ``Out(1)``
+        High with the last beat of a packet that is to be forgotten.
+    raw : ``Out(RawHeader)``
+        The header of the packet at either output.
+    o_rejected : ``Out(stream.Signature(Rejected))``
+    """
+
+    def __init__(self, data_width: int):
+        self._width = data_width
+        super().__init__(
+            {
+                "i": In(wire_stream(data_width)),
+                "max_payload_bytes": In(13),
+                "o_request": Out(packet_stream(Request, data_width)),
+                "o_completion": Out(packet_stream(Completion, data_width)),
+                "discard": Out(1),
+                "raw": Out(RawHeader),
+                "o_rejected": Out(stream.Signature(Rejected)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.window = window = Window(self._width)
+        m.submodules.decoder = decoder = HeaderDecoder()
+        connect(m, flipped(self.i), window.i)
+
+        # Two stages: a beat with its raw header, then the one before it with its decoded header.
+        ahead, beat = Signal(Wire(self._width)), Signal(Wire(self._width))
+        ahead_valid, beat_valid = Signal(), Signal()
+        raw, decoded = Signal(RawHeader), Signal(Decoded)
+        advance, step = Signal(), Signal()
+        m.d.comb += [
+            decoder.raw.eq(raw),
+            decoder.max_payload_dw.eq(self.max_payload_bytes[2:]),
+            step.eq(~beat_valid | advance),
+            window.o.ready.eq(~ahead_valid | step),
+        ]
+        prefixed = window.header[5:8] == 0b100
+        dws = [swap_bytes(window.header.word_select(k, 32)) for k in range(HEADER_DWS)]
+        with m.If(window.o.ready):
+            m.d.sync += [ahead_valid.eq(window.o.valid), ahead.eq(window.o.payload)]
+            with m.If(window.o.valid & window.o.p.first):
+                m.d.sync += [raw.prefix_valid.eq(prefixed), raw.prefix.eq(dws[0])]
+                for k in range(HEADER_DWS - 1):
+                    m.d.sync += raw.dws[k].eq(Mux(prefixed, dws[k + 1], dws[k]))
+        with m.If(step):
+            m.d.sync += [beat_valid.eq(ahead_valid), beat.eq(ahead)]
+            with m.If(ahead_valid & ahead.first):
+                m.d.sync += [decoded.eq(decoder.decoded), self.raw.eq(raw)]
+        self._align(m, beat, beat_valid, ahead, ahead_valid, decoded, advance)
+        return m
+
+    def _align(self, m, beat, beat_valid, ahead, ahead_valid, decoded, advance):
+        beat_dw = self._width // 32
+        # DWs from this beat on: header, payload, and all of the TLP.
+        header_left, payload_left, left = Signal(3), Signal(11), Signal(12)
+        begun, skipping = Signal(), Signal()
+        header, payload, total = Signal.like(header_left), Signal.like(payload_left), Signal(12)
+        with m.If(beat.first):
+            m.d.comb += [
+                header.eq(decoded.header_dw),
+                payload.eq(decoded.payload_dw),
+                total.eq(decoded.payload_dw + decoded.header_dw + decoded.digest),
+            ]
+        with m.Else():
+            m.d.comb += [header.eq(header_left), payload.eq(payload_left), total.eq(left)]
+
+        ends, sound, here, final = Signal(), Signal(), Signal(), Signal()
+        look, skip, reject, emit = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            look.eq(beat_valid & (beat.last | ahead_valid)),
+            ends.eq(beat.last | ahead.first),
+            sound.eq(
+                Mux(
+                    ends,
+                    beat.last & (beat.count == total),
+                    ahead.last & (ahead.count + beat_dw == total),
+                )
+            ),
+            here.eq((header < beat_dw) | ((header == beat_dw) & (payload == 0))),
+            final.eq(payload <= beat_dw),
+            skip.eq(skipping & ~beat.first),
+        ]
+        good = decoded.verdict == Verdict.GOOD
+        free = ~self.o_rejected.valid
+        with m.If(look & ~skip & free):
+            m.d.comb += [
+                emit.eq(good & here),
+                reject.eq(~good | Mux(here & final, ~sound, ends)),
+            ]
+        self._emit(m, beat, ahead, decoded, emit, final | ends, begun)
+        m.d.comb += self.discard.eq(reject)
+        taken = Mux(decoded.flow == Flow.COMPLETION, self.o_completion.ready, self.o_request.ready)
+        m.d.comb += advance.eq(look & (skip | (free & (~emit | taken))))
+        with m.If(advance):
+            m.d.sync += [
+                header_left.eq(Mux(header < beat_dw, 0, header - beat_dw)),
+                left.eq(total - beat_dw),
+                skipping.eq(skip | reject | (emit & final)),
+            ]
+            with m.If(emit):
+                m.d.sync += [payload_left.eq(payload - beat_dw), begun.eq(~(final | ends))]
+            with m.Else():
+                m.d.sync += payload_left.eq(payload)
+        with m.If(advance & reject):
+            m.d.sync += [
+                self.o_rejected.valid.eq(1),
+                self.o_rejected.p.verdict.eq(Mux(good, Verdict.MALFORMED, decoded.verdict)),
+                self.o_rejected.p.raw.eq(self.raw),
+                self.o_rejected.p.flow.eq(decoded.flow),
+                self.o_rejected.p.payload_dw.eq(decoded.payload_dw),
+            ]
+        with m.Elif(self.o_rejected.ready):
+            m.d.sync += self.o_rejected.valid.eq(0)
+
+    def _emit(self, m, beat, ahead, decoded, emit, last, begun):
+        """Offer a payload beat: this wire beat without its header DWs, and what follows."""
+        beat_dw = self._width // 32
+        words = Signal(self._width)
+        # What lies ahead of the last beat is another TLP's, and may still change.
+        following = Mux(beat.last, 0, ahead.data)
+        with m.Switch(decoded.header_dw % beat_dw):
+            for shift in range(beat_dw):
+                with m.Case(shift):
+                    m.d.comb += words.eq(Cat(beat.data, following)[32 * shift :])
+        completion = decoded.flow == Flow.COMPLETION
+        for port, valid, record in [
+            (self.o_request, emit & ~completion, decoded.request),
+            (self.o_completion, emit & completion, decoded.completion),
+        ]:
+            m.d.comb += [
+                port.valid.eq(valid),
+                port.p.header.eq(record),
+                port.p.data.eq(words),
+                port.p.first.eq(~begun),
+                port.p.last.eq(last),
+            ]

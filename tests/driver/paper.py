@@ -68,6 +68,7 @@ class PaperTransport:
         self.bars = {0: self.space.size_bytes, 2: bar2_bytes(config)}
         self.targets: list[PaperTarget] = []
         self.pasids: set[int] = set()
+        self.made = 0
         self.requests = 0
         self.time = 0
         self.answers = True
@@ -155,7 +156,8 @@ class PaperTransport:
         raise MemoryError("there is no memory on paper")
 
     def allocate_target(self, handler: Callable[[], None]) -> InterruptTarget:
-        target = PaperTarget(self, Message(0xFEE0_0000 + 0x1000 * len(self.targets), 0x41))
+        target = PaperTarget(self, Message(0xFEE0_0000 + 4 * self.made, 0x41))
+        self.made += 1
         self.targets.append(target)
         return target
 

@@ -1,0 +1,118 @@
+"""The device's way to host memory."""
+
+from amaranth import *
+from amaranth.lib import stream
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from ..regs import Config
+from ..tlp.records import Completion, Request, packet_stream
+from .records import ErrorReport, ReadChunk, ReadCommand, Settings, WriteCommand
+from .requester_errors import RequesterErrors
+from .requester_reads import Reads
+from .requester_writes import Writes
+
+
+class Requester(Component):
+    """Read and write host memory: tags, splits, reassembly, timeouts.
+
+    **Reads.** A command of any length is cut at multiples of the largest read request
+    (``settings.max_read_bytes``, or ``read_slot_bytes`` if that is less). Each chunk is one request
+    with a tag and a buffer of its own; chunks are delivered in order, each once all of it is there.
+    Completions may come in any order between requests and in any split (PCIe Base 6.x §2.3.1.1).
+    A chunk that fails says so in its header and is one beat; the chunks after it are delivered all
+    the same. ``stop`` ends the command being cut: at most one more chunk of it is requested, or its
+    first, and the last one has ``final``. A command is being cut from its acceptance until its last
+    chunk has got a tag.
+
+    **Writes.** A command is cut at multiples of the largest payload; its beats are realigned, and a
+    packet is offered once all of it is there. ``o_written`` comes once for each command, in order,
+    when its last packet has been accepted for transmission, after which nothing can overtake it.
+
+    **Bus Master Enable** off: a chunk that would be requested is answered with ``BUS_MASTER_OFF``,
+    and a packet about to be offered is dropped, which ``o_written`` tells with 1. A tenant's
+    requests while PASIDs are not enabled are refused too, since without its PASID a request would
+    reach another's memory: reads with ``UNSUPPORTED_REQUEST``, writes with 1. Privileged Mode is
+    requested only if ``settings.pasid_privileged``, Execute never.
+
+    **Tags.** 32 at most, unless ``settings.extended_tag``. A tag is given back when its request has
+    all its data, has failed, or has expired; after expiry it rests for as long again, so that late
+    completions are not mistaken for those of a newer request. With a host that is later still they
+    would be, if they agree in length and address. How exact the timeout is: :class:`.TagTimer`.
+
+    **flush** (Function Level Reset) drops commands, chunks and packets that have not been offered
+    as requests, and ends both command streams and both answer streams where they are, valid or not;
+    the beats of a write up to the next ``first`` are dropped. Offered requests still leave. What
+    waits for completions becomes an orphan: its completions are dropped without a report, and its
+    tag is not used until the last one has come or it has expired. ``pending`` tells how long.
+
+    **Timing**: a read is offered as a request 4 clocks after its command, then one request every 2
+    clocks. Chunks and packets are streamed at a beat per clock without gaps between them.
+    ``i_completion`` is always ready. ``flush`` takes one clock. ``settings.max_payload_bytes`` and
+    ``max_read_bytes`` change between commands.
+
+    **Errors**: ``o_error`` reports unexpected, poisoned and malformed completions and timeouts. One
+    that happens while a report waits is not reported again, but is handled.
+
+    Members
+    -------
+    i_read : ``In(stream.Signature(ReadCommand))``
+    o_read : ``Out(packet_stream(ReadChunk, data_width))``
+    stop : 1
+    i_write : ``In(packet_stream(WriteCommand, data_width))``
+    o_written : ``Out(stream.Signature(1))``
+        1 if some of the command was dropped.
+    i_completion : ``In(packet_stream(Completion, data_width))``
+    o_posted, o_non_posted : ``Out(packet_stream(Request, data_width))``
+        Requester IDs are not filled in.
+    settings : ``In(Settings)``
+    flush : 1
+    pending : 1
+        A request has been offered and not yet accepted, or waits for completions.
+    o_error : ``Out(stream.Signature(ErrorReport))``
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        requests = packet_stream(Request, config.data_width)
+        super().__init__(
+            {
+                "i_read": In(stream.Signature(ReadCommand)),
+                "o_read": Out(packet_stream(ReadChunk, config.data_width)),
+                "stop": In(1),
+                "i_write": In(packet_stream(WriteCommand, config.data_width)),
+                "o_written": Out(stream.Signature(1)),
+                "i_completion": In(packet_stream(Completion, config.data_width)),
+                "o_posted": Out(requests),
+                "o_non_posted": Out(requests),
+                "settings": In(Settings),
+                "flush": In(1),
+                "pending": Out(1),
+                "o_error": Out(stream.Signature(ErrorReport)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.reads = reads = Reads(self._config)
+        m.submodules.writes = writes = Writes(self._config)
+        m.submodules.errors = errors = RequesterErrors()
+        connect(m, flipped(self.i_read), reads.i)
+        connect(m, flipped(self.i_completion), reads.i_completion)
+        connect(m, reads.o, flipped(self.o_read))
+        connect(m, reads.o_non_posted, flipped(self.o_non_posted))
+        connect(m, flipped(self.i_write), writes.i)
+        connect(m, writes.o, flipped(self.o_posted))
+        connect(m, writes.o_written, flipped(self.o_written))
+        connect(m, errors.o, flipped(self.o_error))
+        m.d.comb += [
+            reads.settings.eq(self.settings),
+            reads.stop.eq(self.stop),
+            reads.flush.eq(self.flush),
+            writes.settings.eq(self.settings),
+            writes.flush.eq(self.flush),
+            errors.error.eq(reads.error),
+            errors.header.eq(reads.error_header),
+            errors.timeout.eq(reads.timeout),
+            self.pending.eq(reads.pending | self.o_posted.valid),
+        ]
+        return m

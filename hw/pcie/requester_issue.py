@@ -1,0 +1,179 @@
+"""From a piece of a read to a tag and a request."""
+
+from amaranth import *
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import Component, In, Out
+
+from ..regs import Config
+from ..tlp.records import Kind, Request, packet_stream
+from .byte_enables import ByteEnables
+from .records import ReadStatus, Settings
+from .requester_chunker import Piece
+
+
+class ReadRecord(data.Struct):
+    """What is remembered of a chunk until it is delivered."""
+
+    address: 64
+    length_bytes: 13
+    #: Why no request was sent, or ``SUCCESS``.
+    refusal: ReadStatus
+    #: The tag was not free and has been passed over; there is no chunk.
+    void: 1
+
+
+class TagRing(Component):
+    """Tags in a ring, handed out and delivered in order.
+
+    An entry is pushed with tag ``tail``, popped at ``head`` when its delivery begins, and released
+    when its buffer has been read. Only 32 tags are used unless ``extended``; a change of that takes
+    effect when the ring is empty.
+
+    **Timing**: events show in the next clock; one of each per clock.
+
+    Parameters
+    ----------
+    tags
+        A power of two.
+
+    Members
+    -------
+    push, pop, release, flush : 1
+    extended : 1
+    tail, head : ``range(tags)``
+    full : 1
+        No push, please.
+    empty, single : 1
+        No entry, or one, is to be popped.
+    popped : 1
+        No entry waits for its release but those that are to be popped.
+    """
+
+    def __init__(self, tags: int):
+        self._tags = tags
+        super().__init__(
+            {name: In(1) for name in ("push", "pop", "release", "flush", "extended")}
+            | {name: Out(1) for name in ("full", "empty", "single", "popped")}
+            | {"tail": Out(range(tags)), "head": Out(range(tags))}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        few = min(self._tags, 32)
+        used, queued = Signal(range(self._tags + 1)), Signal(range(self._tags + 1))
+        # With more than five bits of tag: the bits beyond the fifth that count.
+        mask = Signal(range(self._tags), init=few - 1)
+        m.d.sync += [
+            used.eq(used + self.push - self.release),
+            queued.eq(queued + self.push - self.pop),
+        ]
+        m.d.comb += [
+            self.full.eq(used > mask),
+            self.empty.eq(queued == 0),
+            self.single.eq(queued == 1),
+            self.popped.eq(queued == used),
+        ]
+        with m.If(self.push):
+            m.d.sync += self.tail.eq((self.tail + 1) & mask)
+        with m.If(self.pop):
+            m.d.sync += self.head.eq((self.head + 1) & mask)
+        with m.If(self.flush):
+            m.d.sync += [used.eq(0), queued.eq(0), self.head.eq(self.tail)]
+        if self._tags > few:
+            wanted = Mux(self.extended, self._tags - 1, few - 1)
+            with m.If((used == 0) & ~self.push & (mask != wanted)):
+                m.d.sync += [mask.eq(wanted), self.tail.eq(0), self.head.eq(0)]
+        return m
+
+
+class ReadIssue(Component):
+    """Give each piece of a read a tag, and ask for it.
+
+    A piece that may not be asked for takes a tag all the same, to be answered in its turn: Bus
+    Master Enable is off, or it is a tenant's while PASIDs are not enabled. A tag that is still busy
+    from an earlier use is passed over.
+
+    A request that has been offered stays offered, whatever ``flush`` says.
+
+    **Timing**: a request is valid one clock after its piece is accepted; one per 2 clocks.
+
+    Members
+    -------
+    i : ``In(stream.Signature(Piece))``
+    settings : ``In(Settings)``
+    flush : 1
+        Accept nothing.
+    tag : ``range(tags)``
+        The next tag.
+    full : 1
+        There is none.
+    busy : ``tags``
+        Tags that cannot be used.
+    push : 1
+        ``tag`` is taken or passed over in this clock.
+    issue : 1
+        It is taken; ``sent`` says whether a request goes out.
+    record : ``ReadRecord``
+        To be kept for ``tag``.
+    o : ``Out(packet_stream(Request, data_width))``
+        One beat each; the requester ID is not filled in.
+    """
+
+    def __init__(self, config: Config):
+        super().__init__(
+            {
+                "i": In(stream.Signature(Piece)),
+                "settings": In(Settings),
+                "flush": In(1),
+                "tag": In(range(config.tags)),
+                "full": In(1),
+                "busy": In(config.tags),
+                "push": Out(1),
+                "issue": Out(1),
+                "sent": Out(1),
+                "record": Out(ReadRecord),
+                "o": Out(packet_stream(Request, config.data_width)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.enables = enables = ByteEnables()
+        piece, tenant = self.i.p, self.i.p.tenant
+        busy, open_ = Signal(), Signal()
+        m.d.comb += [
+            enables.start.eq(piece.address[:2]),
+            enables.length_bytes.eq(piece.length_bytes),
+            self.record.address.eq(piece.address),
+            self.record.length_bytes.eq(piece.length_bytes),
+            self.record.void.eq(busy),
+            busy.eq(self.busy.bit_select(self.tag, 1)),
+            open_.eq(self.i.valid & ~self.full & ~self.flush),
+            self.sent.eq(self.record.refusal == ReadStatus.SUCCESS),
+            self.issue.eq(open_ & ~busy & (~self.sent | ~self.o.valid)),
+            self.push.eq(self.issue | (open_ & busy)),
+            self.i.ready.eq(self.issue),
+        ]
+        with m.If(~self.settings.bus_master):
+            m.d.comb += self.record.refusal.eq(ReadStatus.BUS_MASTER_OFF)
+        with m.Elif(tenant.valid & ~self.settings.pasid_enable):
+            m.d.comb += self.record.refusal.eq(ReadStatus.UNSUPPORTED_REQUEST)
+
+        request = self.o.p.header
+        m.d.comb += [self.o.p.first.eq(1), self.o.p.last.eq(1)]
+        with m.If(self.issue & self.sent):
+            m.d.sync += [
+                self.o.valid.eq(1),
+                request.kind.eq(Kind.MEMORY_READ),
+                request.address.eq(Cat(C(0, 2), piece.address[2:])),
+                request.length_dw.eq(enables.o.length_dw),
+                request.first_be.eq(enables.o.first_be),
+                request.last_be.eq(enables.o.last_be),
+                request.tag.eq(self.tag),
+                request.tenant.valid.eq(tenant.valid),
+                request.tenant.pasid.eq(tenant.pasid),
+                request.tenant.privileged.eq(tenant.privileged & self.settings.pasid_privileged),
+            ]
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        return m

@@ -1,0 +1,97 @@
+"""How long each tag has waited."""
+
+from amaranth import *
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import Component, In, Out
+
+from ..regs import Config
+
+
+class TagTimer(Component):
+    """Find tags whose completions do not come (PCIe Base 6.x §2.8).
+
+    Every eighth of the timeout a sweep passes over all tags, one per clock, and counts their age;
+    the ages lie in one small memory. A tag that expires stays in quarantine for as long again, so
+    that a completion that comes late is not taken for one of a newer request with the same tag.
+
+    **Timing**: a tag expires not before ``completion_timeout_cycles`` after its issue and not after
+    9/8 of that and three sweeps, a sweep being ``tags`` clocks. The quarantine ends within the same
+    bounds. Timeouts below 16 clocks for each tag are rounded up to a multiple of two sweeps.
+
+    Parameters
+    ----------
+    config
+        ``tags`` and ``completion_timeout_cycles``.
+
+    Members
+    -------
+    start : 1
+        ``start_tag`` waits from now on.
+    start_tag : ``range(tags)``
+    waiting, quarantine : ``tags``
+        Which tags are watched.
+    disable : 1
+        Tags that wait do not age; those in quarantine do.
+    busy : 1
+        ``busy_tag`` receives a completion in this clock, and does not expire.
+    busy_tag : ``range(tags)``
+    expire, recover : 1
+        ``tag`` has waited too long, or has been long enough in quarantine.
+    tag : ``range(tags)``
+    """
+
+    def __init__(self, config: Config):
+        self._tags = tags = config.tags
+        self._tick_cycles = max(-(-config.completion_timeout_cycles // 8), 2 * tags)
+        self._ticks = -(-config.completion_timeout_cycles // self._tick_cycles)
+        super().__init__(
+            {
+                "start": In(1),
+                "start_tag": In(range(tags)),
+                "waiting": In(tags),
+                "quarantine": In(tags),
+                "disable": In(1),
+                "busy": In(1),
+                "busy_tag": In(range(tags)),
+                "expire": Out(1),
+                "recover": Out(1),
+                "tag": Out(range(tags)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.ages = ages = Memory(shape=range(self._ticks + 1), depth=self._tags, init=[])
+        age, store = ages.read_port(domain="comb"), ages.write_port()
+        # Tags whose clock starts anew; their stored age is void.
+        new = Signal(self._tags)
+        sweeping = Signal()
+        tick = Signal(range(self._tick_cycles))
+
+        m.d.sync += tick.eq(tick - 1)
+        with m.If(tick == 0):
+            m.d.sync += [tick.eq(self._tick_cycles - 1), sweeping.eq(1)]
+
+        waiting = self.waiting.bit_select(self.tag, 1)
+        quarantined = self.quarantine.bit_select(self.tag, 1)
+        is_new = new.bit_select(self.tag, 1)
+        old, step = Signal(), Signal()
+        m.d.comb += [
+            age.addr.eq(self.tag),
+            old.eq(~is_new & (age.data == self._ticks - 1)),
+            step.eq(sweeping & ~(self.busy & (self.busy_tag == self.tag))),
+            self.expire.eq(step & waiting & old & ~self.disable),
+            self.recover.eq(step & quarantined & old),
+            store.addr.eq(self.tag),
+            store.en.eq(step),
+            store.data.eq(
+                Mux(is_new, 0, Mux(old | (waiting & self.disable), age.data, age.data + 1))
+            ),
+        ]
+        with m.If(step):
+            m.d.sync += [self.tag.eq(self.tag + 1), new.bit_select(self.tag, 1).eq(self.expire)]
+            with m.If(self.tag == self._tags - 1):
+                m.d.sync += sweeping.eq(0)
+        with m.If(self.start):
+            m.d.sync += new.bit_select(self.start_tag, 1).eq(1)
+        return m

@@ -1,0 +1,147 @@
+"""Order and flow control of what leaves, before it gets its wire format."""
+
+from amaranth import *
+from amaranth.lib import stream
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from ..interrupts.records import Message
+from ..regs import Config
+from ..tlp.records import Completion, Credits, Packet, Request, packet_stream
+from .records import Settings
+from .transmitter_credits import CreditGate
+from .transmitter_queue import OrderedQueue, data_credits
+
+
+class TransmitPath(Component):
+    """Bring what leaves into its order, and let it go as credits allow.
+
+    The rules are those of :class:`.transmitter.Transmitter`, which adds the wire format.
+
+    **Timing**: a message or the first beat of a packet is valid at an output one clock after its
+    acceptance, if credits are there. One beat per clock, without a gap between packets. At most one
+    of the outputs is valid, and each packet is whole before the next begins.
+
+    Members
+    -------
+    i_message : ``In(stream.Signature(Message))``
+    i_completion : ``In(packet_stream(Completion, data_width))``
+    i_posted, i_non_posted : ``In(packet_stream(Request, data_width))``
+    credits : ``In(Credits)``
+    settings : ``In(Settings)``
+    o_request : ``Out(packet_stream(Request, data_width))``
+    o_completion : ``Out(packet_stream(Completion, data_width))``
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        requests = packet_stream(Request, config.data_width)
+        completions = packet_stream(Completion, config.data_width)
+        super().__init__(
+            {
+                "i_message": In(stream.Signature(Message)),
+                "i_completion": In(completions),
+                "i_posted": In(requests),
+                "i_non_posted": In(requests),
+                "credits": In(Credits),
+                "settings": In(Settings),
+                "o_request": Out(requests),
+                "o_completion": Out(completions),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.queue = queue = OrderedQueue(self._config)
+        m.submodules.posted_gate = posted_gate = CreditGate()
+        m.submodules.non_posted_gate = non_posted_gate = CreditGate()
+        m.submodules.completion_gate = completion_gate = CreditGate()
+        connect(m, flipped(self.i_message), queue.i_message)
+        connect(m, flipped(self.i_completion), queue.i_completion)
+        connect(m, flipped(self.i_posted), queue.i_posted)
+        m.d.comb += [
+            posted_gate.limit.eq(self.credits.posted),
+            non_posted_gate.limit.eq(self.credits.non_posted),
+            completion_gate.limit.eq(self.credits.completion),
+        ]
+
+        # The non-posted packet, one beat at a time, and how many posted ones it must let go first.
+        aside = Signal(Packet(Request, self._config.data_width))
+        aside_valid, aside_credits = Signal(), Signal(9)
+        posted_waiting, posted_waiting_next = Signal(2), Signal(2)
+        ahead = Signal.like(posted_waiting)
+        m.d.comb += self.i_non_posted.ready.eq(~aside_valid)
+
+        # Which of the two goes on; fixed from the first offer to the last beat.
+        side, side_now, held = Signal(), Signal(), Signal()
+        ordered, non_posted = Signal(), Signal()
+        valid, ready, first, last = Signal(), Signal(), Signal(), Signal()
+        is_completion = Signal()
+        head = queue.o.p
+        m.d.comb += [
+            posted_gate.data_credits.eq(head.header.data_credits),
+            completion_gate.data_credits.eq(head.header.data_credits),
+            non_posted_gate.data_credits.eq(aside_credits),
+            ordered.eq(
+                queue.o.valid
+                & Mux(head.header.is_completion, completion_gate.enough, posted_gate.enough)
+            ),
+            non_posted.eq(aside_valid & non_posted_gate.enough & (ahead == 0)),
+            side_now.eq(Mux(held, side, non_posted & (~ordered | ~side))),
+            is_completion.eq(~side_now & head.header.is_completion),
+            first.eq(Mux(side_now, aside.first, head.first)),
+            last.eq(Mux(side_now, aside.last, head.last)),
+            # Credits are for the whole packet, so only its first beat asks for them.
+            valid.eq(
+                Mux(
+                    side_now,
+                    aside_valid & (~aside.first | non_posted),
+                    queue.o.valid & (~head.first | ordered),
+                )
+            ),
+            ready.eq(Mux(is_completion, self.o_completion.ready, self.o_request.ready)),
+            queue.o.ready.eq(valid & ready & ~side_now),
+        ]
+        with m.If(valid):
+            m.d.sync += [side.eq(side_now), held.eq(~(ready & last))]
+
+        starts = valid & ready & first
+        m.d.comb += [
+            posted_gate.take.eq(starts & ~side_now & ~is_completion),
+            completion_gate.take.eq(starts & is_completion),
+            non_posted_gate.take.eq(starts & side_now),
+            posted_waiting_next.eq(posted_waiting + queue.accept_posted - posted_gate.take),
+        ]
+        m.d.sync += posted_waiting.eq(posted_waiting_next)
+        with m.If(self.i_non_posted.valid & ~aside_valid):
+            m.d.sync += [
+                aside_valid.eq(1),
+                aside.eq(self.i_non_posted.p),
+                aside_credits.eq(data_credits(self.i_non_posted.p.header.length_dw)),
+                ahead.eq(posted_waiting_next),
+            ]
+        with m.Else():
+            with m.If(valid & ready & side_now):
+                m.d.sync += aside_valid.eq(0)
+            with m.If(posted_gate.take & (ahead != 0)):
+                m.d.sync += ahead.eq(ahead - 1)
+
+        # The ID may change under a waiting packet, so each packet keeps the one it began with.
+        routing_id = Signal.like(self.settings.routing_id)
+        with m.If(~valid | (ready & last)):
+            m.d.sync += routing_id.eq(self.settings.routing_id)
+        request, completion = self.o_request, self.o_completion
+        m.d.comb += [
+            request.valid.eq(valid & ~is_completion),
+            request.p.header.eq(Mux(side_now, aside.header, head.header.header.request)),
+            request.p.header.requester.eq(routing_id),
+            completion.valid.eq(valid & is_completion),
+            completion.p.header.eq(head.header.header.completion),
+            completion.p.header.completer.eq(routing_id),
+        ]
+        for output in (request, completion):
+            m.d.comb += [
+                output.p.data.eq(Mux(side_now, aside.data, head.data)),
+                output.p.first.eq(first),
+                output.p.last.eq(last),
+            ]
+        return m

@@ -1,0 +1,135 @@
+"""The one queue through which everything ordered leaves."""
+
+from amaranth import *
+from amaranth.lib import data, enum, stream
+from amaranth.lib.wiring import Component, In, Out
+
+from ..interrupts.records import Message
+from ..regs import Config
+from ..tlp.records import Completion, Kind, Packet, Request, packet_stream
+
+
+class Outgoing(data.Struct):
+    """Header of a packet on its way out."""
+
+    #: Which of ``header``'s two readings holds.
+    is_completion: 1
+    #: Credits of 16 bytes that the payload takes.
+    data_credits: 9
+    header: data.UnionLayout({"request": Request, "completion": Completion})
+
+
+class Turn(enum.Enum, shape=2):
+    """Whose packet is being accepted."""
+
+    ANY = 0
+    COMPLETION = 1
+    POSTED = 2
+
+
+def data_credits(length_dw: Value) -> Value:
+    """Credits for a payload: units of four DW, rounded up (PCIe Base 6.x §2.6.1)."""
+    return length_dw[2:] + length_dw[:2].any()
+
+
+class OrderedQueue(Component):
+    """Accept messages, completions and posted requests, and give them in the order of acceptance.
+
+    Between packets a message comes before a completion and a completion before a posted request; a
+    packet once begun is accepted to its end. A message becomes a write of one DW without a tenant.
+
+    **Timing**: valid at ``o`` one clock after acceptance; a beat per clock; holds two beats.
+
+    Members
+    -------
+    i_message : ``In(stream.Signature(Message))``
+    i_completion : ``In(packet_stream(Completion, data_width))``
+    i_posted : ``In(packet_stream(Request, data_width))``
+    o : ``Out(packet_stream(Outgoing, data_width))``
+        IDs are not filled in.
+    accept_posted : ``Out(1)``
+        A message or the first beat of a posted request is accepted in this clock.
+    """
+
+    def __init__(self, config: Config):
+        self._width = config.data_width
+        super().__init__(
+            {
+                "i_message": In(stream.Signature(Message)),
+                "i_completion": In(packet_stream(Completion, config.data_width)),
+                "i_posted": In(packet_stream(Request, config.data_width)),
+                "o": Out(packet_stream(Outgoing, config.data_width)),
+                "accept_posted": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        beat = Signal(Packet(Outgoing, self._width))
+        waiting = Signal.like(beat)
+        waiting_valid = Signal()
+        accept = Signal()
+        turn = Signal(Turn)
+
+        def message():
+            write = beat.header.header.request
+            m.d.comb += [
+                write.kind.eq(Kind.MEMORY_WRITE),
+                write.address.eq(self.i_message.p.address),
+                write.length_dw.eq(1),
+                write.first_be.eq(0b1111),
+                beat.header.data_credits.eq(1),
+                beat.data.eq(self.i_message.p.data),
+                beat.first.eq(1),
+                beat.last.eq(1),
+                accept.eq(self.i_message.valid & ~waiting_valid),
+                self.i_message.ready.eq(~waiting_valid),
+                self.accept_posted.eq(accept),
+            ]
+
+        def completion():
+            source = self.i_completion
+            m.d.comb += [
+                beat.header.is_completion.eq(1),
+                beat.header.header.completion.eq(source.p.header),
+                beat.header.data_credits.eq(data_credits(source.p.header.length_dw)),
+                Cat(beat.data, beat.first, beat.last).eq(
+                    Cat(source.p.data, source.p.first, source.p.last)
+                ),
+                accept.eq(source.valid & ~waiting_valid),
+                source.ready.eq(~waiting_valid),
+            ]
+
+        def posted():
+            source = self.i_posted
+            m.d.comb += [
+                beat.header.header.request.eq(source.p.header),
+                beat.header.data_credits.eq(data_credits(source.p.header.length_dw)),
+                Cat(beat.data, beat.first, beat.last).eq(
+                    Cat(source.p.data, source.p.first, source.p.last)
+                ),
+                accept.eq(source.valid & ~waiting_valid),
+                source.ready.eq(~waiting_valid),
+                self.accept_posted.eq(accept & source.p.first),
+            ]
+
+        with m.If((turn == Turn.ANY) & self.i_message.valid):
+            message()
+        with m.Elif((turn == Turn.COMPLETION) | ((turn == Turn.ANY) & self.i_completion.valid)):
+            completion()
+            with m.If(accept):
+                m.d.sync += turn.eq(Mux(beat.last, Turn.ANY, Turn.COMPLETION))
+        with m.Else():
+            posted()
+            with m.If(accept):
+                m.d.sync += turn.eq(Mux(beat.last, Turn.ANY, Turn.POSTED))
+
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += [
+                self.o.valid.eq(waiting_valid | accept),
+                self.o.p.eq(Mux(waiting_valid, waiting, beat)),
+                waiting_valid.eq(0),
+            ]
+        with m.Elif(accept):
+            m.d.sync += [waiting.eq(beat), waiting_valid.eq(1)]
+        return m

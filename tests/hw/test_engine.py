@@ -2,7 +2,6 @@
 
 import pytest
 
-from hw.regs.commands import Command
 from hw.regs.descriptor import Flag, Opcode, Status
 
 from .work_bench import Bench, descriptor

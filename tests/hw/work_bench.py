@@ -3,7 +3,7 @@
 import random
 
 from amaranth import *
-from amaranth.lib.wiring import Component, In, Out, connect, flipped
+from amaranth.lib.wiring import Component, In, connect, flipped
 from amaranth.sim import Simulator
 
 from hw.control.control import Control
@@ -21,14 +21,17 @@ CONFIG = Config(ims_vectors=256, msix_vectors=4, queues=4, queue_slots=16)
 
 
 class Works(Component):
-    """Queues, control and engine joined; what they need of the rest of the device is outside."""
+    """Queues, control and engine joined; what they need of the rest of the device is outside.
+
+    While ``stall`` is set the engine gets no more descriptors.
+    """
 
     def __init__(self, config: Config = CONFIG):
         self.config = config
         self.queues = WorkQueues(config)
         self.control = Control(config)
         self.engine = Engine(config)
-        outside = {}
+        outside = {"stall": In(1)}
         for part, names in (
             (self.queues, ("i_submission", "o_verdict")),
             (self.control, ("settings", "store_busy", "reset_ims")),
@@ -59,7 +62,16 @@ class Works(Component):
         m.submodules.engine = engine = self.engine
         connect(m, control.queues, queues.control)
         connect(m, control.abandon, engine.abandon)
-        connect(m, queues.o_work, engine.i_work)
+        # A stall shows itself only between packets, as an engine's would.
+        stalled, inside = Signal(), Signal()
+        with m.If(engine.i_work.valid & engine.i_work.ready):
+            m.d.sync += inside.eq(~engine.i_work.p.last)
+        m.d.comb += [
+            stalled.eq(self.stall & ~inside),
+            engine.i_work.payload.eq(queues.o_work.payload),
+            engine.i_work.valid.eq(queues.o_work.valid & ~stalled),
+            queues.o_work.ready.eq(engine.i_work.ready & ~stalled),
+        ]
         connect(m, engine.o_done, queues.i_done)
         connect(m, queues.o_error, control.i_queue_error)
         connect(m, engine.o_error, control.i_engine_error)

@@ -231,24 +231,32 @@ def _forget_old(base: Path, name: str, current: Path) -> None:
 def _sources(top: Component) -> str:
     files = set(ROOT.joinpath("hw").rglob("*.py"))
     files.add(ROOT / "sim/checkers/streams.py")
-    for cls in type(top).__mro__:
-        if cls.__module__.split(".")[0] != "amaranth" and cls is not object:
-            source = getsourcefile(cls)
-            assert source is not None
-            files.add(Path(source).resolve())
+    for component in (top, *(item for item in vars(top).values() if isinstance(item, Component))):
+        for cls in type(component).__mro__:
+            if cls.__module__.split(".")[0] != "amaranth" and cls is not object:
+                source = getsourcefile(cls)
+                assert source is not None
+                files.add(Path(source).resolve())
     return _digest(*(f"{path} {path.read_text()}" for path in sorted(files) if path.exists()))
 
 
 def _identity(top: Component) -> str | None:
     """Text that says which design of its class this is, or None if that cannot be told."""
-    parts = [repr(top.signature)]
+    parts: list[str] = [type(top).__qualname__, repr(top.signature)]
     for name, value in vars(top).items():
         if name in top.signature.members or name.startswith("_MustUse"):
             continue
-        if not isinstance(value, Signature):
-            if not _is_plain(value):
+        if isinstance(value, Signature):
+            continue
+        if isinstance(value, Component):
+            inner = _identity(value)
+            if inner is None:
                 return None
+            parts.append(f"{name}={inner}")
+        elif _is_plain(value):
             parts.append(f"{name}={value!r}")
+        else:
+            return None
     return "\n".join(parts)
 
 

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.tlp.records import wire_stream
+from hw.tlp.records import Credits, wire_stream
 
 
 class Register(wiring.Component):
@@ -16,9 +16,9 @@ class Register(wiring.Component):
         ``None``, or the rule to break: ``"withdraw"``, ``"change"``, ``"first"``, ``"inside"``.
     """
 
-    def __init__(self, mistake: str | None = None):
+    def __init__(self, mistake: str | None = None, data_width: int = 64):
         self.mistake = mistake
-        super().__init__({"i": In(wire_stream(64)), "o": Out(wire_stream(64))})
+        super().__init__({"i": In(wire_stream(data_width)), "o": Out(wire_stream(data_width))})
 
     def elaborate(self, platform):
         m = Module()
@@ -68,4 +68,31 @@ class Counter(wiring.Component):
         m.d.comb += self.i.ready.eq(1)
         with m.If(self.i.valid):
             m.d.sync += self.count.eq(self.count + 1)
+        return m
+
+
+class Mirror(wiring.Component):
+    """Stands where a device would, and sends every TLP back as it came.
+
+    So a bench that sends what a device would send sees how the host answers.
+    """
+
+    def __init__(self, data_width: int = 64):
+        self.data_width = data_width
+        super().__init__(
+            {
+                "i": In(wire_stream(data_width)),
+                "o": Out(wire_stream(data_width)),
+                "granted": Out(Credits),
+                "credits": In(Credits),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.register = register = Register(data_width=self.data_width)
+        wiring.connect(m, wiring.flipped(self.i), register.i)
+        wiring.connect(m, register.o, wiring.flipped(self.o))
+        for limit in (self.granted.posted, self.granted.non_posted, self.granted.completion):
+            m.d.comb += [limit.header_infinite.eq(1), limit.data_infinite.eq(1)]
         return m

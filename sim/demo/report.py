@@ -1,0 +1,158 @@
+"""The result for people: a table, and a page with pictures."""
+
+from html import escape
+from pathlib import Path
+
+import plotly.graph_objects as go
+from rich.table import Table
+
+from .result import Plan, Result, percentile
+
+COLOR, ACCENT, QUIET = "#1f5f8b", "#c8553d", "#5b6770"
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Tocsin demonstration</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; color: #222; }}
+h1 {{ font-weight: 600; }}
+table {{ border-collapse: collapse; }}
+td {{ padding: 0.15em 1.5em 0.15em 0; vertical-align: top; }}
+td:nth-child(2) {{ text-align: right; font-variant-numeric: tabular-nums; }}
+.bad {{ color: #c8553d; font-weight: 600; }}
+p.note {{ color: #5b6770; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p class="note">{subtitle}</p>
+<table>{rows}</table>
+{errors}
+{figures}
+</body>
+</html>
+"""
+
+
+def rows(result: Result, unit: str) -> list[tuple[str, str, bool]]:
+    """What to show: name, value, and whether the value is bad news."""
+    p50, p99, worst = (percentile(result.latencies, p) for p in (50, 99, 100))
+    return [
+        ("ADIs alive at once, each with its own PASID", f"{result.adis:,}", False),
+        ("Vectors in interrupt storage", f"{result.vectors:,} of {result.storage:,}", False),
+        ("ADIs destroyed and replaced while the rest ran", f"{result.replaced:,}", False),
+        ("Vectors given another target while they fired", f"{result.moved:,}", False),
+        ("Operations", f"{result.operations:,}", False),
+        ("Bytes copied and compared", f"{result.copied_bytes:,}", False),
+        ("Submissions tried again because a queue was full", f"{result.retries:,}", False),
+        ("Interrupts", f"{result.interrupts:,}", False),
+        (f"From completion record to bell, {unit} (p50 / p99 / max)",
+         f"{p50:,} / {p99:,} / {worst:,}", False),
+        (f"Duration, {unit}", f"{result.clocks:,}", False),
+        ("Bells lost", f"{result.lost:,}", result.lost > 0),
+        ("Bells doubled", f"{result.doubled:,}", result.doubled > 0),
+        ("Bells misdirected", f"{result.misdirected:,}", result.misdirected > 0),
+        ("Operations with wrong bytes", f"{result.corrupted:,}", result.corrupted > 0),
+        ("Accesses refused by the IOMMU", f"{result.refused:,}", result.refused > 0),
+    ]  # fmt: skip
+
+
+def table(result: Result, unit: str) -> Table:
+    """The table on the terminal."""
+    shown = Table(title="Tocsin demonstration", show_header=False, title_justify="left")
+    shown.add_column()
+    shown.add_column(justify="right")
+    shown.add_column(width=1)
+    for name, value, bad in rows(result, unit):
+        verdict = "" if not (bad or value == "0") else "[red]✗" if bad else "[green]✓"
+        shown.add_row(name, f"[red]{value}" if bad else value, verdict)
+    return shown
+
+
+def write_page(path: Path, result: Result, plan: Plan, unit: str, where: str) -> None:
+    """Write the page, with everything it needs inside."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(result, plan, unit, where))
+
+
+def page(result: Result, plan: Plan, unit: str, where: str) -> str:
+    """The page as HTML."""
+    figures = [latency(result, unit), timeline(result, unit), occupancy(result, unit)]
+    return PAGE.format(
+        title="Tocsin: one bell for every tenant",
+        subtitle=escape(f"{where}; seed {plan.seed}, {plan.workers} operations under way at once"),
+        rows="".join(
+            f'<tr><td>{escape(name)}</td><td class="{"bad" if bad else ""}">{value}</td></tr>'
+            for name, value, bad in rows(result, unit)
+        ),
+        errors="".join(f'<p class="bad">{escape(sentence)}</p>' for sentence in result.errors),
+        figures="\n".join(
+            figure.to_html(full_html=False, include_plotlyjs=index == 0, div_id=f"figure-{index}")
+            for index, figure in enumerate(figures)
+        ),
+    )
+
+
+def latency(result: Result, unit: str) -> go.Figure:
+    """Histogram of the time from completion record to bell."""
+    figure = go.Figure(go.Histogram(x=result.latencies, marker_color=COLOR))
+    for percent, name in ((50, "p50"), (99, "p99")):
+        figure.add_vline(
+            x=percentile(result.latencies, percent),
+            line={"dash": "dot", "color": ACCENT},
+            annotation_text=name,
+        )
+    return _finish(figure, "From completion record to bell", unit, "bells")
+
+
+def timeline(result: Result, unit: str) -> go.Figure:
+    """Every bell: when, and whose."""
+    figure = go.Figure(
+        go.Scattergl(
+            x=[clock for clock, _ in result.bells],
+            y=[number for _, number in result.bells],
+            mode="markers",
+            marker={"size": 3, "color": COLOR, "opacity": 0.6},
+            hovertemplate=f"ADI %{{y}} at %{{x}} {unit}<extra></extra>",
+        )
+    )
+    if result.replaced:
+        figure.add_hline(
+            y=result.adis - 0.5,
+            line={"dash": "dot", "color": ACCENT},
+            annotation_text="above: replacements",
+            annotation_position="top left",
+        )
+    return _finish(figure, "Bells", unit, "ADI, in order of creation")
+
+
+def occupancy(result: Result, unit: str) -> go.Figure:
+    """How many vectors were allocated at each time."""
+    figure = go.Figure(
+        go.Scatter(
+            x=[clock for clock, _ in result.occupancy],
+            y=[count for _, count in result.occupancy],
+            line={"shape": "hv", "color": COLOR},
+        )
+    )
+    figure.add_hline(
+        y=2048,
+        line={"dash": "dot", "color": ACCENT},
+        annotation_text="where MSI-X ends (2048)",
+        annotation_position="bottom right",
+    )
+    return _finish(figure, "Vectors allocated", unit, "vectors")
+
+
+def _finish(figure: go.Figure, title: str, x: str, y: str) -> go.Figure:
+    return figure.update_layout(
+        title=title,
+        xaxis_title=x,
+        yaxis_title=y,
+        template="plotly_white",
+        showlegend=False,
+        height=420,
+        font_color=QUIET,
+    )

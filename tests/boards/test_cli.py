@@ -1,0 +1,106 @@
+"""The command line: what a person gets for a mistake, and what a script can rely on."""
+
+import json
+import re
+
+import pytest
+
+from boards import cli, demo
+from sim.demo.result import Result
+
+
+def run(capfd, *arguments):
+    """Run a command; return its exit code and what it wrote to the two outputs."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(list(arguments))
+    return ended.value.code, *capfd.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--frob"], "No such option"),
+        (["frob"], "No such command"),
+        (["demo", "--frob"], "No such option"),
+        (["demo", "extra"], "unexpected extra argument"),
+        (["demo", "--vectors"], "requires an argument"),
+        (["demo", "--vectors", "0"], "--vectors takes a whole number from 1 to 16128, not '0'."),
+        (["demo", "--vectors", "20000"], "from 1 to 16128, not '20000'."),
+        (["demo", "--vectors", "-3"], "from 1 to 16128, not '-3'."),
+        (["demo", "--vectors", "many"], "not 'many'."),
+        (["demo", "--vectors", "1.5"], "not '1.5'."),
+        (["demo", "--seed", "-1"], "--seed takes a whole number from 0"),
+        (["demo", "--operations-per-adi", "0"], "--operations-per-adi takes a whole number from 1"),
+        (["demo", "--model", "--waves"], "leave out --waves or --model"),
+        (["bench", "--events", "0"], "--events takes a whole number from 100"),
+        (["synth", "now"], "unexpected extra argument"),
+        (["registers", "--yaml"], "No such option"),
+    ],
+)
+def test_mistake_is_one_sentence_and_exit_code_2(capfd, tmp_path, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capfd, *arguments)
+    assert code == 2
+    assert sentence in err
+    assert err.startswith("tocsin: ") and err.count("\n") == 1
+    assert out == ""
+    assert not list(tmp_path.iterdir()), "nothing is half done"
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["bench"], ["synth"], ["registers"]])
+def test_help_names_the_command_and_ends_well(capfd, command):
+    code, out, err = run(capfd, *command, "--help")
+    assert code == 0
+    assert f"Usage: {' '.join(['tocsin', *command])}" in out
+    assert err == ""
+
+
+def test_interruption_is_one_word(capfd, monkeypatch, tmp_path):
+    def interrupt(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "play", interrupt)
+    code, _, err = run(capfd, "demo", "--model")
+    assert (code, err.strip()) == (130, "tocsin: stopped")
+
+
+def test_demo_on_the_model_ends_with_its_line(capfd, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(capfd, "demo", "--model", "--vectors", "40", "--seed", "7")
+    assert code == 0
+    assert out.splitlines()[-1] == (
+        "demo: adis=40 vectors=40 operations=84 interrupts=84 lost=0 doubled=0 misdirected=0"
+    )
+    page = (tmp_path / "build/demo/report.html").read_text()
+    assert "plotly.js v" in page
+    assert not re.search(r'<(script|link)[^>]*(src|href)="https?:', page), "the page is alone"
+
+
+def test_demo_that_finds_something_wrong_ends_with_1(capfd, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    bad = Result(adis=1, vectors=1, operations=1, lost=1, errors=["a bell is missing"])
+    monkeypatch.setattr("sim.demo.model_side.on_model", lambda plan, progress: bad)
+    code, out, _ = run(capfd, "demo", "--model", "--vectors", "1")
+    assert code == 1
+    assert "a bell is missing" in out
+    assert out.splitlines()[-1].endswith("interrupts=0 lost=1 doubled=0 misdirected=0")
+
+
+def test_registers_prints_tables_or_a_header(capfd):
+    code, out, _ = run(capfd, "registers")
+    assert code == 0 and "| 0x010 | `gencap` |" in out
+    code, out, _ = run(capfd, "registers", "--header")
+    assert code == 0 and "#define TOCSIN_GENCAP " in out
+
+
+def test_version_names_the_tools(capfd):
+    code, out, _ = run(capfd, "version")
+    assert code == 0
+    assert re.search(r"^tocsin \d+\.\d+\.\d+$", out, re.MULTILINE)
+    assert "verilator" in out
+
+
+def test_results_survive_json():
+    result = Result(adis=3, bells=[(5, 1)], occupancy=[(2, 1)], latencies=[4])
+    assert Result.from_json(json.loads(json.dumps(result.to_json()))) == result

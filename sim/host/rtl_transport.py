@@ -93,15 +93,18 @@ class RtlTransport:
         link: LinkBehaviour | None = None,
         observers: list[Observer] | None = None,
         window: int = 0xFEE0_0000,
+        host: Host | None = None,
     ) -> "RtlTransport":
         """Put a root complex at the device's link and enumerate the bus.
+
+        A host that is given takes the place of a new one with that message window.
 
         Raises
         ------
         RuntimeError
             Nobody answers.
         """
-        root_complex = TocsinRootComplex(dut, Host(window), behaviour, link)
+        root_complex = TocsinRootComplex(dut, host or Host(window), behaviour, link)
         root_complex.port.observers.extend(observers or [])
         await root_complex.enumerate(timeout=root_complex.behaviour.timeout_cycles * 8)
         function = root_complex.find_device(PcieId(1, 0, 0))

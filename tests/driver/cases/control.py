@@ -5,6 +5,7 @@ import pytest
 from driver import (
     CommandFailed,
     Device,
+    DeviceHalted,
     DriverError,
     MemoryMove,
     Mode,
@@ -16,6 +17,7 @@ from driver import (
 )
 from hw.regs.bar0 import REGISTERS
 from hw.regs.commands import Command, CommandError, DeviceState, QueueState
+from hw.regs.configspace import PASID
 
 from .registry import CONFIG, QUICK, SHARED, Bell, case, started
 
@@ -163,6 +165,28 @@ async def command_while_another_runs_is_reported(transport: Transport) -> None:
     assert device.errors[0].name == "COMMAND_WHILE_ACTIVE"
     for operation in operations:
         await operation.wait()
+    await device.close()
+
+
+@case
+async def halt_is_reported_and_a_function_level_reset_ends_it(transport: Transport) -> None:
+    """PASID Enable taken away under a running device (DSA §9.2.15, error 0x51)."""
+    device, (queue,) = await started(transport)
+    reports = Bell(transport)
+    device.on_error = lambda report: reports()
+    adi = await device.create_adi(queue)
+    await transport.config_write(PASID + 6, 0, 2)
+    await reports.reach(1)
+    assert device.halted and await device.state() is DeviceState.HALTED
+    assert device.errors[0].name == "ENABLE_CHANGED" and device.errors[0].halted
+    with pytest.raises(DeviceHalted, match="the device has halted"):
+        await device.command(Command.DRAIN_ALL)
+    with pytest.raises(DriverError):
+        await (await adi.submit(Nop())).wait(1000)
+    await device.close()
+    device, (queue,) = await started(transport)
+    adi = await device.create_adi(queue)
+    await (await adi.submit(Nop())).wait()
     await device.close()
 
 

@@ -1,5 +1,6 @@
 """ADIs: their life, their work, and what they cannot do to one another."""
 
+import random
 from collections.abc import Coroutine
 from typing import Any
 
@@ -458,3 +459,51 @@ async def host_uses_a_dedicated_queue_for_itself(transport: Transport) -> None:
     await device.close()
     for buffer in (source, destination, record):
         buffer.free()
+
+
+@case
+async def random_churn_keeps_every_account(transport: Transport) -> None:
+    """Tenants come, work, mask, move their vectors and go, all at once and in random order."""
+    device, queues = await started(transport, SHARED, SHARED, QueueSettings(size=2))
+    free = device.free_vectors()
+
+    async def tenant(number: int) -> None:
+        rng = random.Random(number)
+        adi = await device.create_adi(queues[number % 3], vectors=2)
+        for step in range(20):
+            vector = rng.choice(adi.vectors)
+            match rng.choice(("move", "burst", "mask", "retarget", "drain", "rebirth")):
+                case "move":
+                    await _move(adi, rng.randint(1, 600), step, skew=(rng.randrange(9), number))
+                case "burst":
+                    count = rng.randint(1, 6)
+                    batch = [await adi.submit(Nop(), vector=rng.randrange(2)) for _ in range(count)]
+                    for operation in rng.sample(batch, count):
+                        await operation.wait()
+                case "mask":
+                    await vector.mask()
+                    operation = await adi.submit(Nop(), vector=adi.vectors.index(vector))
+                    await transport.sleep(rng.randrange(400))
+                    assert not operation.done
+                    await vector.unmask()
+                    await operation.wait()
+                case "retarget":
+                    operation = await adi.submit(Nop(), vector=adi.vectors.index(vector))
+                    await vector.retarget()
+                    await operation.wait()
+                case "drain":
+                    await adi.submit(Nop(), vector=1)
+                    await adi.drain()
+                    assert adi.outstanding == 0
+                case "rebirth":
+                    _balanced(adi)
+                    await device.destroy_adi(adi)
+                    adi = await device.create_adi(queues[number % 3], vectors=2)
+            _balanced(adi)
+        await device.destroy_adi(adi)
+
+    tasks = [transport.start(tenant(number)) for number in range(9)]
+    for task in tasks:
+        await task.join()
+    assert device.free_vectors() == free and device.strays == 0 and not device.errors
+    await device.close()

@@ -9,7 +9,9 @@ from hw.regs.config import Config
 
 from .config_space import ConfigSpace
 from .tlp import Completion, Kind, Malformed, Request, Status, Tlp, read_span
-from .wire import header_dws, prefix_dw
+from .wire import FIXED, fmt_type, header_dws, prefix_dw
+
+Outgoing = Completion | Request
 
 LONGEST_DW = 16
 """Registers take and give at most 64 bytes at a time."""
@@ -19,6 +21,13 @@ _LANES = [sum(0xFF << 8 * byte for byte in range(8) if be >> byte & 1) for be in
 #: Message codes that an endpoint takes without a word (PCIe Base 6.x §2.2.8): Unlock, PM, ignored
 #: messages, Set Slot Power Limit, Vendor-Defined Type 1.
 _SILENT_MESSAGES = {0x00, 0x14, 0x19, 0x40, 0x41, 0x43, 0x44, 0x45, 0x47, 0x48, 0x50, 0x7F}
+
+
+#: Message codes that must use traffic class 0 (PCIe Base 6.x §2.2.8).
+_ONLY_TC0 = {0x00, 0x14, 0x18, 0x19, 0x1B, *range(0x20, 0x28), 0x30, 0x31, 0x33, 0x50}
+
+_ERROR_MESSAGES = {"correctable": 0x30, "non_fatal": 0x31, "fatal": 0x33}
+_MEMORY = (Kind.MEMORY_READ, Kind.MEMORY_WRITE, Kind.DEFERRABLE_WRITE)
 
 
 class Inside(Protocol):
@@ -38,7 +47,8 @@ class Inside(Protocol):
 class Completer:
     """Answers requests as a PCI Express endpoint does (PCIe Base 6.x §2.3.1).
 
-    :meth:`handle` takes one TLP and returns the completions that answer it: none, or one.
+    :meth:`handle` takes one TLP and returns what the device sends because of it: a completion if
+    one is due, then an error message if one is enabled.
 
     **Errors**: logged in configuration space. A request with an error has no effect.
 
@@ -66,19 +76,23 @@ class Completer:
         self._configured = configured
         self._bar0_bytes = bar0(config).size_bytes
         self._bar2_bytes = bar2_bytes(config)
-        self._received_limit = config.max_payload_bytes
+        self._messages: list[Outgoing] = []
 
-    def handle(self, tlp: Tlp) -> list[Completion]:
+    def handle(self, tlp: Tlp) -> list[Outgoing]:
         """Answer one TLP."""
+        self._messages = []
+        answers = self._take(tlp)
+        return [*answers, *self._messages]
+
+    def _take(self, tlp: Tlp) -> list[Completion]:
         if isinstance(tlp, Malformed):
-            self._space.report("malformed", tlp.header, prefix=tlp.prefix)
+            self._say(self._space.report("malformed", tlp.header, prefix=tlp.prefix))
+            return []
+        if self._malformed(tlp):
+            self._report("malformed", tlp)
             return []
         if isinstance(tlp, Completion):
             self._report("unexpected_completion", tlp, advisory=True)
-            return []
-        reason = self._malformed(tlp)
-        if reason:
-            self._report("malformed", tlp)
             return []
         if tlp.poisoned:
             return self._poisoned(tlp)
@@ -98,20 +112,40 @@ class Completer:
     # Errors
 
     def _report(self, error: str, tlp: Request | Completion, *, advisory: bool = False) -> None:
-        self._space.report(error, header_dws(tlp), advisory=advisory, prefix=prefix_dw(tlp))
+        header, prefix = header_dws(tlp), prefix_dw(tlp)
+        self._say(self._space.report(error, header, advisory=advisory, prefix=prefix))
 
-    def _malformed(self, request: Request) -> str | None:
-        """What makes a receiver call a request malformed (PCIe Base 6.x §2.2, §2.3)."""
-        memory = request.kind in (Kind.MEMORY_READ, Kind.MEMORY_WRITE, Kind.DEFERRABLE_WRITE)
-        limit = self._space.settings.max_payload_bytes
-        if len(request.payload) > limit:
+    def _say(self, severity: str | None) -> None:
+        """Send an error message, if one is due (PCIe Base 6.x §2.2.8.3)."""
+        if severity:
+            code = _ERROR_MESSAGES[severity]
+            self._messages.append(
+                Request(
+                    kind=Kind.MESSAGE, address=0, length_dw=0, fmt_type=0x30,
+                    first_be=code & 0xF, last_be=code >> 4, requester=self._space.routing_id,
+                )
+            )  # fmt: skip
+
+    def _malformed(self, tlp: Request | Completion) -> str | None:
+        """What makes a receiver call a TLP malformed (PCIe Base 6.x §2.2, §2.3).
+
+        The checks that are optional are made as the gateware makes them: byte enables against the
+        length, the fixed fields of configuration and I/O requests, and the 4 KiB boundary.
+        """
+        if len(tlp.payload) > self._space.settings.max_payload_bytes:
             return "payload beyond Max_Payload_Size"
-        if memory and (request.address & 0xFFF) + 4 * request.length_dw > 4096:
-            return "crosses 4 KiB"
-        if request.kind in (Kind.CONFIG_READ, Kind.CONFIG_WRITE) and (
-            request.length_dw != 1 or request.last_be or request.tc or request.attr or request.at
-        ):
-            return "configuration request header"
+        if isinstance(tlp, Completion):
+            return None
+        if tlp.kind in _MEMORY:
+            single = tlp.length_dw == 1
+            if bool(tlp.last_be) == single or not (single or tlp.first_be):
+                return "byte enables"
+            if (tlp.address & 0xFFF) + 4 * tlp.length_dw > 4096:
+                return "crosses 4 KiB"
+        if fmt_type(tlp) in FIXED and (tlp.length_dw != 1 or tlp.last_be or tlp.tc or tlp.attr & 3):
+            return "fixed fields of a configuration or I/O request"
+        if tlp.kind is Kind.MESSAGE and tlp.tc and _code(tlp) in _ONLY_TC0:
+            return "traffic class of a message"
         return None
 
     def _poisoned(self, request: Request) -> list[Completion]:
@@ -123,13 +157,13 @@ class Completer:
 
     def _refuse(self, request: Request, status: Status) -> list[Completion]:
         """Log an error, and say so to who waits for an answer."""
-        error = "completer_abort" if status is Status.COMPLETER_ABORT else "unsupported"
-        self._report(error, request, advisory=not request.posted)
-        if request.posted:
-            return []
-        if status is Status.COMPLETER_ABORT:
+        abort = status is Status.COMPLETER_ABORT
+        self._report(
+            "completer_abort" if abort else "unsupported", request, advisory=not request.posted
+        )
+        if abort:
             self._space.set_field("command", "signaled_abort", 1)
-        return [self._answer(request, status)]
+        return [] if request.posted else [self._answer(request, status)]
 
     def _answer(self, request: Request, status: Status, payload: bytes = b"") -> Completion:
         lower, count = (0, 4)
@@ -229,10 +263,13 @@ class Completer:
         return [answer]
 
     def _message(self, request: Request) -> list[Completion]:
-        code = request.last_be << 4 | request.first_be
-        if code in _SILENT_MESSAGES:
+        if _code(request) in _SILENT_MESSAGES:
             return []
         return self._refuse(request, Status.UNSUPPORTED_REQUEST)
+
+
+def _code(message: Request) -> int:
+    return message.last_be << 4 | message.first_be
 
 
 def _enables(request: Request) -> int:

@@ -70,7 +70,6 @@ class ConfigSpace:
         space = configspace.config_space(config)
         self._names = {item.name: item for item in space.registers}
         self._words = {item.offset: self._word(item) for item in space.registers}
-        self._severe_first = tuple(configspace.UNCORRECTABLE)
         self.routing_id = 0
         self.reset(cold=True)
 
@@ -137,7 +136,9 @@ class ConfigSpace:
             msix_enable=bool(field("msix", "enable")),
             function_mask=bool(field("msix", "function_mask")),
             pasid_enable=bool(field("pasid_control", "enable")),
-            pasid_privileged=bool(field("pasid_control", "privileged")),
+            pasid_privileged=bool(
+                field("pasid_control", "enable") and field("pasid_control", "privileged")
+            ),
         )
         self.bar0 = self._base("bar0")
         self.bar2 = self._base("bar2")
@@ -184,23 +185,21 @@ class ConfigSpace:
             self.set_field("aer_correctable", "advisory", 1)
             if self.field("aer_correctable_mask", "advisory"):
                 return None
-            self._log(error, header, prefix)
-            return "correctable" if self._enabled("correctable", error) else None
+            unmasked = self._log(error, header, prefix)
+            return "correctable" if unmasked and self._enabled("correctable", error) else None
         severity = "fatal" if fatal else "non_fatal"
         self.set_field("device_control", f"{severity}_detected", 1)
         if not self._log(error, header, prefix):
             return None
-        if self.field("command", "serr") and not self._silent(error):
+        if self.field("command", "serr"):
             self.set_field("command", "signaled_error", 1)
             return severity
         return severity if self._enabled(severity, error) else None
 
-    def _silent(self, error: str) -> bool:
-        """An Unsupported Request that Unsupported Request Reporting keeps quiet."""
-        return error == "unsupported" and not self.field("device_control", "unsupported")
-
     def _enabled(self, severity: str, error: str) -> bool:
-        return bool(self.field("device_control", severity)) and not self._silent(error)
+        """Whether Device Control lets the function report this."""
+        quiet = error == "unsupported" and not self.field("device_control", "unsupported")
+        return bool(self.field("device_control", severity)) and not quiet
 
     def _log(self, error: str, header: Sequence[int], prefix: int | None) -> bool:
         """Set the status bit; fill the header log if it is free. Returns whether unmasked."""

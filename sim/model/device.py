@@ -8,14 +8,14 @@ from hw.regs.config import Config
 from hw.regs.descriptor import Status
 
 from .commands import Commands
-from .completer import Completer
+from .completer import Completer, Outgoing
 from .config_space import ConfigSpace, Settings
 from .engine import Engine, Work
 from .host import Host
 from .messages import MessageStore
 from .queues import Descriptor, WorkQueue, WorkQueues
 from .registers import Registers
-from .tlp import Completion, Tlp
+from .tlp import Tlp
 from .wire import decode
 
 
@@ -63,6 +63,7 @@ class Device:
         self.queues = WorkQueues(config, self._overflow)
         self.engine = Engine(config, self)
         self.registers = Registers(config, self._command)
+        self._state = DeviceState.DISABLED
         self.commands = Commands(self)
         self._completer = Completer(config, self.space, self, self._configured)
         self._command_interrupt = False
@@ -76,14 +77,14 @@ class Device:
 
     # The wire
 
-    def handle(self, tlp: Tlp) -> list[Completion]:
-        """Take a TLP; return the completions that answer it, in order."""
+    def handle(self, tlp: Tlp) -> list[Outgoing]:
+        """Take a TLP; return what is sent because of it: a completion, then an error message."""
         answer = self._completer.handle(tlp)
         if self.space.flr_requested:
             self._function_level_reset()
         return answer
 
-    def handle_wire(self, data: bytes) -> list[Completion]:
+    def handle_wire(self, data: bytes) -> list[Outgoing]:
         """As :meth:`handle`, for the bytes of a TLP."""
         return self.handle(decode(data))
 
@@ -164,10 +165,11 @@ class Device:
     @property
     def state(self) -> DeviceState:
         """GENSTS: device state."""
-        return DeviceState(self.registers.get("gensts", "state"))
+        return self._state
 
     @state.setter
     def state(self, value: DeviceState) -> None:
+        self._state = value
         self.registers.set("gensts", state=value)
 
     @property
@@ -209,6 +211,7 @@ class Device:
     def reset_device(self) -> None:
         """Registers and tables to their initial values, as Reset Device does."""
         self.registers.reset_device()
+        self.state = DeviceState.DISABLED
         self.queues.reset()
         self.store.reset_ims()
         self.handles.clear()
@@ -220,6 +223,7 @@ class Device:
         self.engine.abandon()
         self.commands.cancel()
         self.registers.reset()
+        self.state = DeviceState.DISABLED
         self.queues.reset()
         self.store.settings(enable=False, function_mask=False, bus_master=False)
         self.store.reset()

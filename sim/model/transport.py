@@ -109,8 +109,7 @@ class ModelTransport:
         self._requests += 1
         self._tag = self._tag + 1 & 0xFF
         answers = self.device.handle(request)
-        assert len(answers) <= 1
-        return answers[0] if answers else None
+        return next((item for item in answers if isinstance(item, Completion)), None)
 
     # Time
 

@@ -17,13 +17,14 @@ _KINDS = {
     0x7B: Kind.DEFERRABLE_WRITE,
     0x04: Kind.CONFIG_READ,
     0x44: Kind.CONFIG_WRITE,
-    **{0x30 | routing: Kind.MESSAGE for routing in range(6)},
-    **{0x70 | routing: Kind.MESSAGE for routing in range(6)},
+    **{0x30 | routing: Kind.MESSAGE for routing in range(8)},
+    **{0x70 | routing: Kind.MESSAGE for routing in range(8)},
     **dict.fromkeys((0x01, 0x21, 0x02, 0x42, 0x05, 0x45), Kind.UNSUPPORTED),
     **dict.fromkeys((0x4C, 0x6C, 0x4D, 0x6D, 0x4E, 0x6E), Kind.UNSUPPORTED),
 }
 _COMPLETIONS = {0x0A, 0x4A, 0x0B, 0x4B}
-_SINGLE_DW = {0x02, 0x42, 0x04, 0x44, 0x05, 0x45}
+FIXED = frozenset((0x02, 0x42, 0x04, 0x44, 0x05, 0x45))
+"""Formats and types of I/O and configuration requests, whose headers have fixed fields."""
 
 
 def fmt_type(tlp: Request | Completion) -> int:
@@ -116,8 +117,6 @@ def _wrong(
     expected = prefixes + size + (length if first & 0x40 else 0) + (dw0 >> 15 & 1)
     if len(dws) != expected:
         return "length does not match"
-    if first in _SINGLE_DW and length != 1:
-        return "length of a configuration or I/O request"
     return None
 
 
@@ -143,7 +142,7 @@ def _completion(header: tuple[int, ...], payload: bytes) -> Completion:
         tag=_tag(header, dw2 >> 8),
         tc=dw0 >> 20 & 7,
         attr=_attr(dw0),
-        poisoned=bool(dw0 >> 14 & 1),
+        poisoned=bool(dw0 >> 14 & 1 and payload),
         payload=payload,
         header=header,
     )
@@ -164,18 +163,22 @@ def _request(header: tuple[int, ...], payload: bytes, pasid: int | None, unknown
     length = (dw0 & 0x3FF) or 1024
     if kind is Kind.MESSAGE and not first & 0x40:
         length = 0
+    first_be, last_be = dw1 & 0xF, dw1 >> 4 & 0xF
+    if dw0 >> 16 & 1 and kind in (Kind.MEMORY_READ, Kind.DEFERRABLE_WRITE):
+        # With processing hints, a steering tag stands where the byte enables would be.
+        first_be, last_be = 0xF, 0 if length == 1 else 0xF
     return Request(
         kind=kind,
         address=address,
         length_dw=length,
-        first_be=dw1 & 0xF,
-        last_be=dw1 >> 4 & 0xF,
+        first_be=first_be,
+        last_be=last_be,
         requester=dw1 >> 16,
         tag=_tag(header, dw1 >> 8),
         tc=dw0 >> 20 & 7,
         attr=_attr(dw0),
         at=dw0 >> 10 & 3,
-        poisoned=bool(dw0 >> 14 & 1),
+        poisoned=bool(dw0 >> 14 & 1 and first & 0x40),
         tenant=tenant,
         payload=payload,
         fmt_type=first,

@@ -227,7 +227,7 @@ def test_slots_of_every_queue_go_round_without_touching_others():
         sizes = (3, 1, 7, 5)
         await bench.bring_up(ctx, *({"size": size} for size in sizes))
         expected, address = [], 0x1000
-        for _ in range(25):
+        for _ in range(8):
             ctx.set(bench.dut.stall, 1)
             for queue, size in enumerate(sizes):
                 for _ in range(rng.randrange(size + 1)):

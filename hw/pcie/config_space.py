@@ -53,9 +53,9 @@ class ConfigSignature(Signature):
 class ConfigSpace(Component):
     """Configuration space of the function, with error reporting inside.
 
-    **Timing**: a result is valid 2 clocks after the access was taken. ``flr`` is high for one clock,
-    after the completion of the write that asked for it was accepted for transmission; the registers
-    have their reset values on the next clock.
+    **Timing**: a result is valid 2 clocks after the access was taken. ``flr`` is high for one
+    clock, after the completion of the write that asked for it was accepted for transmission; the
+    registers have their reset values on the next clock.
 
     **Errors**: a power state that does not exist (D1, D2) is not entered. Codes of Max_Payload_Size
     and Max_Read_Request_Size beyond what the device supports count as the most it supports.

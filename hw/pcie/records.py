@@ -94,6 +94,7 @@ class ErrorKind(enum.Enum, shape=3):
     UNEXPECTED_COMPLETION = 4
     MALFORMED = 5
     UNSUPPORTED = 6
+    RECEIVER_OVERFLOW = 7
 
 
 class ErrorReport(data.Struct):

@@ -164,7 +164,7 @@ def _pcie(config: Config, following: int) -> tuple[Register, ...]:
                 bits("1", "non_fatal", RW),
                 bits("2", "fatal", RW),
                 bits("3", "unsupported", RW),
-                bits("7:5", "max_payload", RW),
+                bits("7:5", "max_payload", RW, sticky=True),
                 bits("8", "extended_tag", RW, reset=1),
                 bits("14:12", "max_read", RW, reset=2),
                 bits("15", "flr", Access.WO, "Function Level Reset."),
@@ -191,10 +191,10 @@ def _pcie(config: Config, following: int) -> tuple[Register, ...]:
             "link_control",
             PCIE + 0x10,
             (
-                bits("1:0", "aspm", RW),
-                bits("3", "read_completion_boundary", RW),
-                bits("6", "common_clock", RW),
-                bits("7", "extended_synch", RW),
+                bits("1:0", "aspm", RW, sticky=True),
+                bits("3", "read_completion_boundary", RW, sticky=True),
+                bits("6", "common_clock", RW, sticky=True),
+                bits("7", "extended_synch", RW, sticky=True),
                 _constant("19:16", "speed", 2),
                 _constant("25:20", "width", 1),
                 _constant("28", "slot_clock", 1),
@@ -277,12 +277,13 @@ UNCORRECTABLE = {
     "completion_timeout": 14,
     "completer_abort": 15,
     "unexpected_completion": 16,
+    "receiver_overflow": 17,
     "malformed": 18,
     "unsupported": 20,
 }
 """Uncorrectable errors that a device without a link layer can detect, and their AER bits."""
 
-UNCORRECTABLE_FATAL = 1 << UNCORRECTABLE["malformed"]
+UNCORRECTABLE_FATAL = 1 << UNCORRECTABLE["malformed"] | 1 << UNCORRECTABLE["receiver_overflow"]
 CORRECTABLE = {"advisory": 13}
 
 

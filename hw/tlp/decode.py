@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, enum
 from amaranth.lib.wiring import Component, In, Out
 
-from .records import Completion, Kind, Request, Status, Tenant
+from .records import Completion, Kind, Request, Status
 
 PREFIX_PASID = 0x91
 CODES_TC0 = (0x00, 0x14, 0x18, 0x19, 0x1B, *range(0x20, 0x28), 0x30, 0x31, 0x33, 0x50)
@@ -58,10 +58,10 @@ class Decoded(data.Struct):
 class HeaderDecoder(Component):
     """Decode and check a header (PCIe Base 6.x §2.2, §2.3). Combinational.
 
-    Of the checks that are optional, it makes those of byte enables against the length, of the fixed
-    fields of configuration and I/O requests, and of the 4 KiB boundary. The address type is ignored:
-    without address translation services the field is reserved. With processing hints in place of
-    byte enables, all bytes are enabled.
+    Of the checks that are optional, it makes those of byte enables against the length, of the
+    fixed fields of configuration and I/O requests, and of the 4 KiB boundary. The address type is
+    ignored: without address translation services the field is reserved. With processing hints in
+    place of byte enables, all bytes are enabled.
 
     Members
     -------

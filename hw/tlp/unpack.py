@@ -68,7 +68,9 @@ class Window(Component):
         with m.If(keep & self.i.ready):
             m.d.sync += inside.eq(~self.i.p.last)
         for k, beat in enumerate(beats):
-            m.d.comb += ended[k].eq(valid[k] & (beat.last | (beat.first if k else 0)))
+            # There may be gaps between the beats, and what lies beyond one does not count.
+            end = beat.last | beat.first if k else beat.last
+            m.d.comb += ended[k].eq(valid[: k + 1].all() & end)
             if k:
                 m.d.comb += room[k].eq(~valid[k] | room[k - 1])
             with m.If(room[k]):
@@ -83,9 +85,9 @@ class Window(Component):
 class Unpack(Component):
     """Take TLPs apart, check them, and align their payload.
 
-    Malformed TLPs, and others that go no further, are thrown away and reported. A length that turns
-    out wrong is known only at the end of the payload, so such a packet ends early, with ``discard``.
-    Whatever comes on the wire, the next well-formed TLP is taken.
+    Malformed TLPs, and others that go no further, are thrown away and reported. A length that
+    turns out wrong is known only at the end of the payload, so such a packet ends early, with
+    ``discard``. Whatever comes on the wire, the next well-formed TLP is taken.
 
     **Timing**: a wire beat per clock; the first payload beat is valid 5 clocks after the first wire
     beat at 64 bits. A TLP's last beat waits for nothing; any other waits for the one after it.

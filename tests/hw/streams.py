@@ -89,7 +89,8 @@ class Sink:
     """Take all that a port has to say, as a background process, and check its manners.
 
     Payload must not change, nor valid fall, while the port waits; packets must be framed and keep
-    their header. ``taken`` holds payloads, or lists of beats if the payload is framed.
+    their header. ``taken`` holds payloads, or lists of beats if the payload is framed. While
+    ``open`` is false, nothing is taken.
     """
 
     def __init__(self, port, rng: random.Random | None = None, pause: float = 0.0):
@@ -100,6 +101,7 @@ class Sink:
         self.times: list[int] = []
         self.current: list = []
         self.clock = 0
+        self.open = True
 
     def _take(self, payload):
         if not self.framed:
@@ -118,7 +120,8 @@ class Sink:
     async def run(self, ctx):
         port, waiting = self.port, None
         while True:
-            ctx.set(port.ready, self.rng is None or self.rng.random() >= self.pause)
+            willing = self.rng is None or self.rng.random() >= self.pause
+            ctx.set(port.ready, self.open and willing)
             _, _, valid, ready, payload = await ctx.tick().sample(
                 port.valid, port.ready, port.payload
             )

@@ -116,7 +116,7 @@ class TransmitPath(Component):
             m.d.sync += [
                 aside_valid.eq(1),
                 aside.eq(self.i_non_posted.p),
-                aside_credits.eq(data_credits(self.i_non_posted.p.header.length_dw)),
+                aside_credits.eq(data_credits(self.i_non_posted.p.header)),
                 ahead.eq(posted_waiting_next),
             ]
         with m.Else():

@@ -19,6 +19,10 @@ class Outgoing(data.Struct):
     header: data.UnionLayout({"request": Request, "completion": Completion})
 
 
+WITH_DATA = (Kind.MEMORY_WRITE, Kind.DEFERRABLE_WRITE)
+"""Requests that carry their data; for others the length is what they ask for."""
+
+
 class Turn(enum.Enum, shape=2):
     """Whose packet is being accepted."""
 
@@ -27,9 +31,12 @@ class Turn(enum.Enum, shape=2):
     POSTED = 2
 
 
-def data_credits(length_dw: Value) -> Value:
-    """Credits for a payload: units of four DW, rounded up (PCIe Base 6.x §2.6.1)."""
-    return length_dw[2:] + length_dw[:2].any()
+def data_credits(header) -> Value:
+    """Credits for a packet's payload: units of four DW, rounded up (PCIe Base 6.x §2.6.1)."""
+    units = header.length_dw[2:] + header.length_dw[:2].any()
+    if header.shape() is not Request:
+        return units
+    return Mux(Value.cast(header.kind).matches(*WITH_DATA), units, 0)
 
 
 class OrderedQueue(Component):
@@ -92,7 +99,7 @@ class OrderedQueue(Component):
             m.d.comb += [
                 beat.header.is_completion.eq(1),
                 beat.header.header.completion.eq(source.p.header),
-                beat.header.data_credits.eq(data_credits(source.p.header.length_dw)),
+                beat.header.data_credits.eq(data_credits(source.p.header)),
                 Cat(beat.data, beat.first, beat.last).eq(
                     Cat(source.p.data, source.p.first, source.p.last)
                 ),
@@ -104,7 +111,7 @@ class OrderedQueue(Component):
             source = self.i_posted
             m.d.comb += [
                 beat.header.header.request.eq(source.p.header),
-                beat.header.data_credits.eq(data_credits(source.p.header.length_dw)),
+                beat.header.data_credits.eq(data_credits(source.p.header)),
                 Cat(beat.data, beat.first, beat.last).eq(
                     Cat(source.p.data, source.p.first, source.p.last)
                 ),

@@ -71,6 +71,8 @@ class Host:
         self.reads: list[Read] = []
         self.answered: list[Read] = []
         self.open: dict[int, Read] = {}
+        #: Completions to send before all others, as header fields and payload words.
+        self.injected: deque = deque()
         self.hold = False
         self.split = 0.5
 
@@ -131,14 +133,18 @@ class Host:
             while len(self.reads) < len(self.requests.taken):
                 (beat,) = self.requests.taken[len(self.reads)]
                 self.accept(beat.header)
-            ready = [read for read in self.open.values() if read.parts]
+            if self.injected:
+                await self.send(ctx, *self.injected.popleft())
+                continue
+            ready = [tag for tag, read in self.open.items() if read.parts]
             if not ready or self.hold or self.rng.random() < self.pause:
                 await ctx.tick()
                 continue
-            read = self.rng.choice(ready)
+            tag = self.rng.choice(ready)
+            read = self.open[tag]
             fields, words = read.parts.popleft()
             if not read.parts:
-                del self.open[fields["tag"]]
+                del self.open[tag]
                 self.answered.append(read)
             await self.send(ctx, fields, words)
 

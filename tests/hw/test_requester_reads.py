@@ -7,6 +7,7 @@ import pytest
 from hw.pcie.records import ErrorKind, ReadStatus
 from hw.pcie.requester import Requester
 from hw.regs import Config
+from hw.tlp.records import Status
 
 from .requester_host import ROUTING_ID, Answer, Host, byte_at, chunk_bytes
 from .streams import Sink, offer, simulate
@@ -148,3 +149,338 @@ def test_failed_reads_leak_no_tag():
     kinds = {report.kind for report in bench.errors.taken}
     assert kinds == {ErrorKind.POISONED, ErrorKind.MALFORMED}
     assert {read.header.tag for read in bench.host.reads} == set(range(4))
+
+
+def test_unanswered_reads_time_out_and_give_their_tags_back():
+    rng = random.Random(21)
+    bench = Bench(
+        20,
+        choose=lambda _: rng.choice((Answer.GOOD, Answer.GOOD, Answer.NEVER)),
+        tags=4,
+        completion_timeout_cycles=200,
+    )
+    commands = list(random_commands(bench.rng, 25, 400))
+    wanted = sum(len(list(bench.expected_chunks(*command))) for command in commands)
+    bench.host.check = lambda header: bench.host.open.pop(header.tag, None)
+
+    async def main(ctx):
+        for command in commands:
+            await bench.read(ctx, *command)
+        await bench.chunks.wait(ctx, wanted)
+        await bench.idle(ctx)
+        assert not ctx.get(bench.dut.pending)
+
+    bench.run(main)
+    bench.check(commands)
+    given_up = sum(read.answer is Answer.NEVER for read in bench.host.reads)
+    timeouts = list(bench.errors.taken)
+    assert {report.kind for report in timeouts} == {ErrorKind.COMPLETION_TIMEOUT}
+    assert len(timeouts) == given_up > 5
+    assert not any(report.header_valid or report.advisory for report in timeouts)
+
+
+@pytest.mark.parametrize("timeout", [64, 300, 1000])
+def test_timeout_comes_within_its_bounds(timeout):
+    bench = Bench(22, choose=lambda _: Answer.NEVER, completion_timeout_cycles=timeout, tags=4)
+    waits = []
+
+    async def main(ctx):
+        for gap in (1, 3, 17, 50):
+            await ctx.tick().repeat(gap)
+            start = bench.host.requests.clock
+            await bench.read(ctx, 0x1000, 8)
+            await bench.chunks.wait(ctx, len(waits) + 1)
+            waits.append(bench.chunks.clock - start)
+
+    bench.host.check = lambda _: None
+    bench.run(main)
+    for wait in waits:
+        assert timeout <= wait <= timeout * 9 // 8 + 3 * 4 + 16
+
+
+def test_disabled_timeout_waits_for_ever():
+    bench = Bench(23, settings={"timeout_disable": 1}, completion_timeout_cycles=64)
+    bench.host.hold = True
+
+    async def main(ctx):
+        await bench.read(ctx, 0x1000, 8)
+        await bench.idle(ctx, 2000)
+        assert ctx.get(bench.dut.pending)
+        bench.host.hold = False
+        await bench.chunks.wait(ctx, 1)
+
+    bench.run(main)
+    bench.check([(0x1000, 8)])
+
+
+def test_completion_after_its_timeout_is_unexpected_and_harms_no_later_read():
+    bench = Bench(24, tags=4, completion_timeout_cycles=64)
+    bench.host.hold = True
+    late = []
+
+    async def main(ctx):
+        await bench.read(ctx, 0x1000, 64)
+        await bench.chunks.wait(ctx, 1)
+        (read,) = bench.host.open.values()
+        bench.host.open.clear()
+        late.append(read)
+        # The tag rests: the other three serve in turn.
+        bench.host.hold = False
+        for number in range(5):
+            await bench.read(ctx, 0x2000 + 64 * number, 64)
+        await bench.idle(ctx, 20)
+        fields, words = read.parts[0]
+        bench.host.injected.append((fields, [~word & 0xFFFF_FFFF for word in words]))
+        await bench.chunks.wait(ctx, 6)
+
+    bench.run(main)
+    read = late[0]
+    assert read.header.tag not in {other.header.tag for other in bench.host.reads[1:6]}
+    statuses = [beats[0].header.status for beats in bench.chunks.taken]
+    assert statuses == [ReadStatus.TIMEOUT] + [ReadStatus.SUCCESS] * 5
+    for number, beats in enumerate(bench.chunks.taken[1:]):
+        address = 0x2000 + 64 * number
+        assert chunk_bytes(beats, 64) == bytes(byte_at(address + k) for k in range(64))
+    kinds = [report.kind for report in bench.errors.taken]
+    assert kinds == [ErrorKind.COMPLETION_TIMEOUT, ErrorKind.UNEXPECTED_COMPLETION]
+
+
+WRONG = {
+    "tag": {"tag": 3},
+    "tag beyond the table": {"tag": 0x100},
+    "requester": {"requester": 0x0101},
+    "byte count": {"byte_count": 255},
+    "lower address": {"lower_address": 4},
+    "too long": {"length_dw": 65},
+    "empty": {"length_dw": 0},
+    "not ours, and failed": {"requester": 0x0101, "status": Status.COMPLETER_ABORT},
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_unexpected_completion_is_dropped_and_reported(name):
+    bench = Bench(25)
+    bench.host.hold = True
+
+    async def main(ctx):
+        await bench.read(ctx, 0x1000, 256)
+        while not bench.host.open:
+            await ctx.tick()
+        (read,) = bench.host.open.values()
+        fields = {
+            "status": Status.SUCCESS,
+            "length_dw": 64,
+            "byte_count": 256,
+            "lower_address": 0,
+            "requester": ROUTING_ID,
+            "tag": read.header.tag,
+        } | WRONG[name]
+        bench.host.injected.append((fields, [0xDEAD_BEEF] * fields["length_dw"]))
+        await bench.idle(ctx, 60)
+        assert not bench.chunks.taken
+        assert ctx.get(bench.dut.pending)
+        bench.host.hold = False
+        await bench.chunks.wait(ctx, 1)
+
+    bench.run(main)
+    bench.check([(0x1000, 256)])
+    (report,) = bench.errors.taken
+    assert (report.kind, report.advisory) == (ErrorKind.UNEXPECTED_COMPLETION, 1)
+    assert report.header_valid and not report.prefix_valid
+    fields = WRONG[name]
+    assert report.header[2] >> 16 == fields.get("requester", ROUTING_ID)
+    assert report.header[0] >> 24 == (0x4A if fields.get("length_dw", 1) else 0x0A)
+
+
+def test_second_completion_of_a_finished_read_is_unexpected():
+    bench = Bench(26)
+
+    async def main(ctx):
+        await bench.read(ctx, 0x1000, 64)
+        await bench.chunks.wait(ctx, 1)
+        read = bench.host.answered[0]
+        bench.host.injected.append(bench.host.part(read.header, 0x1000, 64, 64))
+        await bench.idle(ctx, 40)
+
+    bench.run(main)
+    assert [report.kind for report in bench.errors.taken] == [ErrorKind.UNEXPECTED_COMPLETION]
+
+
+def test_bus_master_off_answers_without_a_request():
+    bench = Bench(27, pause=0.2, settings={"bus_master": 0})
+
+    async def main(ctx):
+        for _ in range(20):
+            await bench.read(ctx, 0x1F80, 1000)
+        await bench.chunks.wait(ctx, 100)
+        assert not ctx.get(bench.dut.pending)
+
+    bench.run(main)
+    assert not bench.host.reads
+    for index, beats in enumerate(bench.chunks.taken):
+        assert beats[0].header.status == ReadStatus.BUS_MASTER_OFF
+        assert beats[0].header.final == (index % 5 == 4)
+        assert len(beats) == 1
+
+
+@pytest.mark.parametrize("enable", [0, 1])
+@pytest.mark.parametrize("privileged", [0, 1])
+def test_a_tenants_read_goes_with_its_pasid_or_not_at_all(enable, privileged):
+    bench = Bench(28, settings={"pasid_enable": enable, "pasid_privileged": privileged})
+
+    async def main(ctx):
+        await bench.read(ctx, 0x1000, 8, valid=1, pasid=0x12345, privileged=1, execute=1)
+        await bench.read(ctx, 0x1000, 8)
+        await bench.chunks.wait(ctx, 2)
+
+    bench.run(main)
+    statuses = [beats[0].header.status for beats in bench.chunks.taken]
+    assert statuses[0] == (ReadStatus.SUCCESS if enable else ReadStatus.UNSUPPORTED_REQUEST)
+    assert statuses[1] == ReadStatus.SUCCESS
+    tenants = [read.header.tenant for read in bench.host.reads]
+    assert not tenants[-1].valid
+    if enable:
+        tenant = tenants[0]
+        assert (tenant.valid, tenant.pasid) == (1, 0x12345)
+        assert (tenant.privileged, tenant.execute) == (privileged, 0)
+
+
+@pytest.mark.parametrize("extended", [0, 1])
+def test_tags_beyond_31_need_extended_tags(extended):
+    bench = Bench(29, tags=64, read_slot_bytes=128, settings={"extended_tag": extended})
+    bench.host.hold = True
+
+    async def main(ctx):
+        await bench.read(ctx, 0, 128 * 100)
+        await bench.idle(ctx, 300)
+        assert len(bench.host.open) == (64 if extended else 32)
+        bench.host.hold = False
+        await bench.chunks.wait(ctx, 100)
+
+    bench.run(main)
+    bench.check([(0, 128 * 100)])
+    assert max(read.header.tag for read in bench.host.reads) == (63 if extended else 31)
+
+
+def test_stopped_read_ends_with_a_final_chunk_wherever_it_is_stopped():
+    for wait in range(0, 90, 11):
+        bench = Bench(30 + wait, tags=4, read_slot_bytes=128)
+
+        async def main(ctx, bench=bench, wait=wait):
+            await bench.read(ctx, 0x40, 128 * 50)
+            for _ in range(wait):
+                await ctx.tick()
+            before = len(bench.host.requests.taken)
+            ctx.set(bench.dut.stop, 1)
+            await ctx.tick()
+            ctx.set(bench.dut.stop, 0)
+            await bench.read(ctx, 0x8000, 300)
+            while sum(beats[0].header.final for beats in bench.chunks.taken) < 2:
+                await ctx.tick()
+            await bench.idle(ctx)
+            of_first = sum(read.header.address < 0x8000 for read in bench.host.reads)
+            assert of_first <= before + 3
+
+        bench.run(main)
+        finals = [beats[0].header.final for beats in bench.chunks.taken]
+        assert finals[-4:] == [1, 0, 0, 1] and sum(finals) == 2
+        assert len(bench.host.reads) == len(finals)
+        addresses = [beats[0].header.address for beats in bench.chunks.taken]
+        assert addresses[0] == 0x40 and addresses[-3:] == [0x8000, 0x8080, 0x8100]
+        assert addresses[1:-3] == [128 * k for k in range(1, len(addresses) - 3)]
+
+
+@pytest.mark.parametrize("hold", [False, True])
+def test_flush_orphans_what_is_outstanding(hold):
+    for wait in range(4, 80, 25):
+        bench = Bench(31 + wait, tags=4, read_slot_bytes=128)
+        bench.host.hold = hold
+
+        async def main(ctx, bench=bench, wait=wait):
+            await bench.read(ctx, 0x40, 128 * 20)
+            for _ in range(wait):
+                await ctx.tick()
+            ctx.set(bench.dut.flush, 1)
+            await ctx.tick()
+            ctx.set(bench.dut.flush, 0)
+            seen = len(bench.host.reads)
+            old = len(bench.chunks.taken)
+            bench.chunks.current.clear()
+            await bench.read(ctx, 0x8000, 1000)
+            await bench.idle(ctx, 30)
+            if hold:
+                assert len(bench.chunks.taken) == old
+                assert ctx.get(bench.dut.pending)
+                bench.host.hold = False
+            await bench.chunks.wait(ctx, old + 8)
+            await bench.idle(ctx)
+            assert not ctx.get(bench.dut.pending)
+            assert len(bench.host.reads) <= seen + 8 + 1
+            new = bench.chunks.taken[old:]
+            assert len(new) == 8
+            got = b"".join(chunk_bytes(beats, 64) for beats in new)
+            assert got == bytes(byte_at(0x8000 + k) for k in range(1000))
+
+        bench.chunks.run = tolerant(bench.chunks, bench.dut)
+        bench.run(main)
+        assert not bench.errors.taken
+
+
+def tolerant(sink, dut):
+    """A sink that allows for answers to end with ``flush``."""
+
+    async def run(ctx):
+        current = sink.current
+        while True:
+            ctx.set(sink.port.ready, 1)
+            _, _, valid, payload, flush = await ctx.tick().sample(
+                sink.port.valid, sink.port.payload, dut.flush
+            )
+            sink.clock += 1
+            if flush:
+                current.clear()
+            elif valid:
+                current.append(payload)
+                if payload.last:
+                    sink.taken.append(list(current))
+                    current.clear()
+
+    return run
+
+
+def test_orphans_expire_without_a_report():
+    bench = Bench(32, tags=4, completion_timeout_cycles=64)
+    bench.host.choose = lambda header: Answer.NEVER if header.address < 0x8000 else Answer.GOOD
+    bench.host.check = lambda header: bench.host.open.pop(header.tag, None)
+
+    async def main(ctx):
+        await bench.read(ctx, 0, 2048)
+        await bench.idle(ctx, 20)
+        ctx.set(bench.dut.flush, 1)
+        await ctx.tick()
+        ctx.set(bench.dut.flush, 0)
+        await bench.idle(ctx, 20)
+        assert ctx.get(bench.dut.pending)
+        await bench.read(ctx, 0x8000, 16)
+        await bench.idle(ctx, 100)
+        assert not ctx.get(bench.dut.pending)
+        await bench.chunks.wait(ctx, 1)
+
+    bench.run(main)
+    assert chunk_bytes(bench.chunks.taken[0], 64) == bytes(byte_at(0x8000 + k) for k in range(16))
+    assert not bench.errors.taken
+
+
+def test_long_reads_stream_without_gaps():
+    bench = Bench(33, tags=32, read_slot_bytes=512)
+    bench.host.split = 0.0
+
+    async def main(ctx):
+        await bench.read(ctx, 0x10_0000, 16 * 512)
+        await bench.chunks.wait(ctx, 16)
+
+    bench.host.rng.choice = lambda items: items[0]
+    bench.run(main)
+    bench.check([(0x10_0000, 16 * 512)])
+    times = bench.chunks.times
+    assert times[-1] - times[0] == len(times) - 1

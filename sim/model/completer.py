@@ -13,8 +13,8 @@ from .wire import FIXED, fmt_type, header_dws, prefix_dw
 
 Outgoing = Completion | Request
 
-LONGEST_DW = 16
-"""Registers take and give at most 64 bytes at a time."""
+LONGEST_BYTES = 64
+"""Registers take and give at most this much at a time, wherever it starts."""
 
 _LANES = [sum(0xFF << 8 * byte for byte in range(8) if be >> byte & 1) for be in range(256)]
 
@@ -199,7 +199,7 @@ class Completer:
     def _registers(self, request: Request, offset: int) -> list[Completion]:
         if request.kind is Kind.DEFERRABLE_WRITE:
             return self._deferrable(request, False)
-        if request.length_dw > LONGEST_DW:
+        if read_span(request)[1] > LONGEST_BYTES:
             return self._refuse(request, Status.COMPLETER_ABORT)
         first = offset & ~7
         end = offset + 4 * request.length_dw
@@ -219,7 +219,7 @@ class Completer:
 
     def _portals(self, request: Request, offset: int) -> list[Completion]:
         if request.kind is Kind.MEMORY_READ:
-            if request.length_dw > LONGEST_DW:
+            if read_span(request)[1] > LONGEST_BYTES:
                 return self._refuse(request, Status.COMPLETER_ABORT)
             return [self._answer(request, Status.SUCCESS, bytes(4 * request.length_dw))]
         deferrable = request.kind is Kind.DEFERRABLE_WRITE

@@ -98,7 +98,7 @@ def test_stopping_one_tenant_leaves_the_others_whole(code):
 
 
 def test_entry_given_to_another_refuses_its_former_owner():
-    bench, messages = crowd()
+    bench, _ = crowd()
     entry = TENANTS[100]
     message = bench.ims(entry, pasid=999)
     data = descriptor(pasid=100, handle=entry, completion_address=0x4000)

@@ -23,7 +23,7 @@ click.rich_click.COMMAND_GROUPS = {
 }
 
 
-class Whole(click.ParamType):
+class Whole(click.ParamType[int]):
     """A whole number within limits, both inclusive."""
 
     name = "N"

@@ -15,12 +15,11 @@ _COMMON = _NOTIFY | Flag.COMPLETION_ADDRESS_VALID | Flag.COMPLETION_TRAFFIC_CLAS
 _SUPPRESS_READBACK = 1 << 18 | 1 << 19
 
 ALLOWED_FLAGS = {
-    Opcode.NOP: _COMMON,
-    Opcode.DRAIN: _COMMON | _SUPPRESS_READBACK,
-    Opcode.MEMORY_MOVE: _COMMON
-    | Flag.STRICT_ORDERING
-    | Flag.ADDRESS_1_TRAFFIC_CLASS
-    | Flag.ADDRESS_2_TRAFFIC_CLASS,
+    Opcode.NOP: int(_COMMON),
+    Opcode.DRAIN: int(_COMMON) | _SUPPRESS_READBACK,
+    Opcode.MEMORY_MOVE: int(
+        _COMMON | Flag.STRICT_ORDERING | Flag.ADDRESS_1_TRAFFIC_CLASS | Flag.ADDRESS_2_TRAFFIC_CLASS
+    ),
 }
 """Flags that may be set (DSA §5.5, table 5-3); cache control, block on fault and readback are
 reserved because GENCAP says so, and Fence outside a batch."""

@@ -3,6 +3,7 @@
 import pytest
 
 from hw.pcie.records import ReadStatus
+from hw.regs.commands import Command
 from hw.regs.descriptor import Flag, Opcode, Status
 
 from .work_bench import CONFIG, Bench, descriptor
@@ -412,8 +413,8 @@ def test_any_sixty_four_bytes_end():
             queue = number & 1
             await bench.submit(ctx, queue, word, deferrable=1 - queue, portal=rng.randrange(4))
             if number % 3 == 0:
-                assert await bench.command(ctx, 3) == (0, 0)
-        bench.memory.clear()
+                assert await bench.command(ctx, Command.DRAIN_ALL) == (0, 0)
+        assert await bench.command(ctx, Command.DRAIN_ALL) == (0, 0)
         assert (await outcome(ctx, bench, descriptor()))["status"] == Status.SUCCESS
 
     run(scenario, seed=11)

@@ -106,13 +106,12 @@ class Device:
         Parameters
         ----------
         what
-            One of :meth:`runnable`; the command first if not given.
+            One of :meth:`runnable`, or nothing happens; the command first if not given.
         """
-        ready = self.runnable()
-        if not ready:
-            return False
-        if (what or ready[0]) == "command":
+        if what != "engine" and self.commands.active and not self.commands.waiting:
             self._step_command()
+        elif what == "command" or not self._engine_ready():
+            return False
         elif self.engine.work is not None:
             self.engine.step()
         else:
@@ -131,7 +130,7 @@ class Device:
     def _engine_ready(self) -> bool:
         if self.state is DeviceState.HALTED or not self.settings.bus_master:
             return False
-        return self.engine.work is not None or any(wq.entries for wq in self.queues.queues)
+        return self.engine.work is not None or self.queues.held > 0
 
     # BAR0
 

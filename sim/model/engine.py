@@ -5,23 +5,24 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hw.regs.config import Config
-from hw.regs.descriptor import COMPLETION, DESCRIPTOR, Flag, Opcode, Status
+from hw.regs.descriptor import COMPLETION, COMPLETION_BYTES, DESCRIPTOR, Flag, Opcode, Status
 
 from .host import Host, HostError
 from .queues import Descriptor, WorkQueue
 
-_COMMON = (
-    Flag.COMPLETION_ADDRESS_VALID
-    | Flag.REQUEST_COMPLETION
-    | Flag.REQUEST_INTERRUPT
-    | Flag.COMPLETION_TRAFFIC_CLASS
-)
+# As plain numbers: a descriptor is looked at many times.
+VALID = int(Flag.COMPLETION_ADDRESS_VALID)
+RECORD = int(Flag.REQUEST_COMPLETION)
+INTERRUPT = int(Flag.REQUEST_INTERRUPT)
+RECORD_CLASS = int(Flag.COMPLETION_TRAFFIC_CLASS)
+
+_COMMON = VALID | RECORD | INTERRUPT | RECORD_CLASS
 _DRAIN_SUPPRESS = 0b11 << 18
 
 #: Flags that an operation may have at all (DSA Table 5-3, §8.3.3; this device caches nothing,
 #: never blocks on a fault and reads nothing back).
-_ALLOWED = {
-    Opcode.NOP: int(_COMMON),
+_ALLOWED: dict[int, int] = {
+    Opcode.NOP: _COMMON,
     Opcode.DRAIN: _COMMON | _DRAIN_SUPPRESS,
     Opcode.MEMORY_MOVE: int(
         _COMMON | Flag.STRICT_ORDERING | Flag.ADDRESS_1_TRAFFIC_CLASS | Flag.ADDRESS_2_TRAFFIC_CLASS
@@ -34,7 +35,8 @@ _RESERVED = {
     Opcode.DRAIN: (range(16, 36), range(38, 64)),
     Opcode.MEMORY_MOVE: (range(38, 64),),
 }
-_RESERVED_MASK = {
+_FIELDS = [(item.name, item.lsb, (1 << item.width) - 1) for item in DESCRIPTOR.fields]
+_RESERVED_MASK: dict[int, int] = {
     opcode: sum(0xFF << 8 * byte for part in parts for byte in part)
     for opcode, parts in _RESERVED.items()
 }
@@ -58,8 +60,8 @@ class Work:
 
     Parameters
     ----------
-    descriptor
-        As it was submitted.
+    descriptor, word
+        As it was submitted, and its 64 bytes as a number.
     fields
         The descriptor's fields.
     phase
@@ -73,6 +75,7 @@ class Work:
     """
 
     descriptor: Descriptor
+    word: int
     fields: dict[str, int]
     phase: Phase = Phase.CHECK
     done_bytes: int = 0
@@ -135,11 +138,18 @@ class Engine:
         self._around = around
         self._chunk = config.read_slot_bytes
         self.work: Work | None = None
+        self._stages = {
+            Phase.CHECK: self._check,
+            Phase.MOVE: self._move,
+            Phase.RECORD: self._record,
+            Phase.INTERRUPT: self._ring,
+        }
 
     def start(self, descriptor: Descriptor) -> None:
         """Take a descriptor."""
         word = int.from_bytes(descriptor.data, "little")
-        self.work = Work(descriptor, DESCRIPTOR.unpack(word))
+        fields = {name: word >> lsb & mask for name, lsb, mask in _FIELDS}
+        self.work = Work(descriptor, word, fields)
 
     def abandon(self) -> None:
         """Forget the descriptor: no completion record, no interrupt."""
@@ -149,21 +159,12 @@ class Engine:
         """Do one thing: all checks, one chunk, the completion record, or the interrupt."""
         work = self.work
         assert work is not None
-        match work.phase:
-            case Phase.CHECK:
-                self._check(work)
-            case Phase.MOVE:
-                self._move(work)
-            case Phase.RECORD:
-                self._record(work)
-            case Phase.INTERRUPT:
-                self._around.ring(work.descriptor.ims, work.fields["handle"])
-                self.work = None
+        self._stages[work.phase](work)
 
     def _check(self, work: Work) -> None:
         work.status = self.verdict(work)
         flags = work.fields["flags"]
-        wants = bool(flags & Flag.REQUEST_INTERRUPT)
+        wants = bool(flags & INTERRUPT)
         if work.status is Status.SUCCESS:
             work.interrupt = wants
             move = work.fields["opcode"] == Opcode.MEMORY_MOVE
@@ -183,7 +184,7 @@ class Engine:
         """What the checks of DSA §5.4 say, in the order of this device."""
         fields, descriptor = work.fields, work.descriptor
         flags, opcode = fields["flags"], fields["opcode"]
-        valid = bool(flags & Flag.COMPLETION_ADDRESS_VALID)
+        valid = bool(flags & VALID)
         queue = self._around.queue(descriptor.queue)
         if valid and fields["completion_address"] % 32:
             return Status.COMPLETION_ALIGNMENT
@@ -192,14 +193,14 @@ class Engine:
         work.invalid_flags = self._invalid_flags(work, queue)
         if work.invalid_flags:
             return Status.BAD_FLAGS
-        word = int.from_bytes(descriptor.data, "little")
-        if word & _RESERVED_MASK[Opcode(opcode)]:
+        word = work.word
+        if word & _RESERVED_MASK[opcode]:
             return Status.RESERVED_NOT_ZERO
         if descriptor.shared and word >> 20 & 0x7FF:
             return Status.RESERVED_NOT_ZERO
         if not valid and fields["completion_address"]:
             return Status.RESERVED_NOT_ZERO
-        if not flags & Flag.REQUEST_INTERRUPT and fields["handle"]:
+        if not flags & INTERRUPT and fields["handle"]:
             return Status.RESERVED_NOT_ZERO
         if descriptor.shared and descriptor.privileged and not self._around.pasid_privileged:
             return Status.PRIVILEGE
@@ -210,18 +211,18 @@ class Engine:
             apart = (fields["destination"] - fields["source"]) % (1 << 64)
             if apart < size or (1 << 64) - apart < size:
                 return Status.OVERLAP
-        if flags & Flag.REQUEST_INTERRUPT and not self._permits(work):
+        if flags & INTERRUPT and not self._permits(work):
             return Status.BAD_HANDLE
         return Status.SUCCESS
 
     def _invalid_flags(self, work: Work, queue: WorkQueue) -> int:
-        flags, opcode = work.fields["flags"], Opcode(work.fields["opcode"])
+        flags, opcode = work.fields["flags"], work.fields["opcode"]
         bad = flags & ~_ALLOWED[opcode]
-        if not flags & Flag.COMPLETION_ADDRESS_VALID:
-            bad |= flags & (Flag.REQUEST_COMPLETION | Flag.COMPLETION_TRAFFIC_CLASS)
+        if not flags & VALID:
+            bad |= flags & (RECORD | RECORD_CLASS)
         if self._mute(work, queue):
-            bad |= flags & Flag.REQUEST_INTERRUPT
-        needed = Flag.REQUEST_COMPLETION | Flag.REQUEST_INTERRUPT
+            bad |= flags & INTERRUPT
+        needed = RECORD | INTERRUPT
         if opcode == Opcode.DRAIN and not flags & needed:
             bad |= needed
         return int(bad)
@@ -259,7 +260,7 @@ class Engine:
 
     def _skip(self, work: Work) -> None:
         """Leave out what the descriptor does not ask for."""
-        if work.phase is Phase.RECORD and not work.fields["flags"] & Flag.REQUEST_COMPLETION:
+        if work.phase is Phase.RECORD and not work.fields["flags"] & RECORD:
             self._finish(work)
 
     def _finish(self, work: Work) -> None:
@@ -268,17 +269,24 @@ class Engine:
         else:
             self.work = None
 
+    def _ring(self, work: Work) -> None:
+        self._around.ring(work.descriptor.ims, work.fields["handle"])
+        self.work = None
+
     def _record(self, work: Work) -> None:
-        valid = work.fields["flags"] & Flag.COMPLETION_ADDRESS_VALID
+        valid = work.fields["flags"] & VALID
         success = work.status is Status.SUCCESS
         if valid and work.status not in _NOT_RECORDED:
-            record = COMPLETION.pack(
-                status=work.status,
-                bytes_completed=0 if success else work.done_bytes,
-                invalid_flags=work.invalid_flags,
-            )
+            record = int(Status.SUCCESS)
+            if not success:
+                record = COMPLETION.pack(
+                    status=work.status,
+                    bytes_completed=work.done_bytes,
+                    invalid_flags=work.invalid_flags,
+                )
             address, pasid = work.fields["completion_address"], work.descriptor.pasid
-            self._around.host.dma_write(address, record.to_bytes(32, "little"), pasid)
+            data = record.to_bytes(COMPLETION_BYTES, "little")
+            self._around.host.dma_write(address, data, pasid)
         elif not success:
             self._around.software_error(work.status, work)
         self._finish(work)

@@ -14,7 +14,14 @@ from hw.regs.schema import Access, Register
 _QUEUE = {item.name: item for item in QUEUE_CONFIG}
 _GROUP = {item.name: item for item in GROUP_CONFIG}
 
+_FIELD = {
+    (register.name, item.name): (item.lsb, (1 << item.width) - 1)
+    for register in QUEUE_CONFIG
+    for item in register.fields
+}
+
 _PASID = (1 << 20) - 1
+_LIMITED, _IMS = int(Portal.LIMITED), int(Portal.IMS)
 
 #: Opcodes that DSA §8.1.2 leaves undefined; their bits in WQCFG read as 0.
 _UNDEFINED = {*range(0x0B, 0x10), 0x16, 0x1F, 0x22}
@@ -84,7 +91,8 @@ class WorkQueue:
 
     def get(self, register: str, field: str) -> int:
         """A field of a WQCFG register."""
-        return _QUEUE[register].get(self.values[register], field)
+        lsb, mask = _FIELD[register, field]
+        return self.values[register] >> lsb & mask
 
     @property
     def size(self) -> int:
@@ -144,6 +152,8 @@ class WorkQueues:
     -------
     queues : list[WorkQueue]
         By number.
+    held : int
+        Descriptors in all of them.
     overflow : Callable[[int, bytes], None]
         Called when a dedicated queue had no room: queue and descriptor.
     """
@@ -178,6 +188,7 @@ class WorkQueues:
             {name: item.reset for name, item in _GROUP.items()} for _ in range(self._config.groups)
         ]
         self._turn = 0
+        self.held = 0
 
     # Portals
 
@@ -200,7 +211,7 @@ class WorkQueues:
         wq = self.queues[queue]
         if wq.state is not QueueState.ENABLED or deferrable == wq.dedicated:
             return False
-        room = wq.threshold if portal & Portal.LIMITED and not wq.dedicated else wq.size
+        room = wq.threshold if portal & _LIMITED and not wq.dedicated else wq.size
         if len(wq.entries) >= room:
             if wq.dedicated:
                 self._overflow(queue, data)
@@ -212,11 +223,12 @@ class WorkQueues:
         else:
             pasid, privileged = trusted & _PASID, bool(trusted >> 31)
         self.sequence += 1
+        self.held += 1
         wq.entries.append(
             Descriptor(
                 bytes(data),
                 queue,
-                bool(portal & Portal.IMS),
+                bool(portal & _IMS),
                 pasid,
                 privileged,
                 not wq.dedicated,
@@ -241,6 +253,7 @@ class WorkQueues:
         self._turn = (chosen + 1) % count
         wq = self.queues[chosen]
         wq.credit = max(wq.credit - 1, 0)
+        self.held -= 1
         return wq.entries.popleft()
 
     def holds(self, affected: Callable[[Descriptor], bool]) -> bool:
@@ -251,7 +264,9 @@ class WorkQueues:
         """Abandon descriptors without completion record or interrupt."""
         for wq in self.queues:
             if wq.entries:
-                wq.entries = deque(entry for entry in wq.entries if not affected(entry))
+                kept = deque(entry for entry in wq.entries if not affected(entry))
+                self.held -= len(wq.entries) - len(kept)
+                wq.entries = kept
 
     # Tables
 

@@ -117,13 +117,18 @@ class ModelTransport:
         """A few steps of the device."""
         device = self.device
         worked = False
-        for _ in range(self._random.randint(0, 2 * self._steps) if self._shuffle else self._steps):
+        if not self._shuffle:
+            for _ in range(self._steps):
+                if not device.step():
+                    break
+                worked = True
+            return worked
+        for _ in range(self._random.randint(0, 2 * self._steps)):
             ready = device.runnable()
             if not ready:
                 break
-            device.step(self._random.choice(ready) if len(ready) > 1 and self._shuffle else None)
-            worked = True
-        return worked or bool(device.runnable())
+            worked = device.step(self._random.choice(ready)) or worked
+        return worked or not device.idle
 
     async def _pass(self) -> None:
         """A request takes time, and lets others act."""

@@ -1,0 +1,139 @@
+"""Who may ring which vector."""
+
+from amaranth import *
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import Component, In, Out
+
+from .pipe import LUTRAM_MSIX
+from .ram import ram
+from .records import Check, Vector
+
+
+class Permission(data.Struct):
+    """Whose vector it is (DSA §9.2.22, §9.2.28)."""
+
+    #: Must equal that of the descriptor's queue.
+    pasid_enable: 1
+    #: Must equal that of the descriptor, if PASIDs are used.
+    pasid: 20
+
+
+class PermissionWrite(data.Struct):
+    """A write of a vector's permission."""
+
+    index: 14
+    #: For interrupt message storage.
+    ims_permission: Permission
+    #: For MSI-X.
+    msix_permission: Permission
+    #: Write the entry of interrupt message storage.
+    ims: 1
+    #: Write the MSI-X entry.
+    msix: 1
+
+
+class PermissionCheck(Component):
+    """Answers whether a descriptor may ring a vector (DSA §5.4).
+
+    The vector has to exist, its PASID Enable has to equal that of the descriptor's queue, and its
+    PASID that of the descriptor where PASIDs are enabled. Mask and Ignore play no part.
+
+    ``hold`` and ``quiet`` are as in :class:`hw.interrupts.pipe.EventPipe`.
+
+    **Timing**: a check transferred at clock *t* has its verdict valid at *t+2*; one check per
+    clock. ``i.ready`` follows ``o.ready`` within the clock. A look is taken in the clock it is
+    offered; ``look`` shows the entry two clocks later, for one clock.
+
+    Parameters
+    ----------
+    ims_vectors, msix_vectors : int
+        Entries of the tables.
+    technology : str, optional
+        See :func:`hw.interrupts.ram.ram`.
+
+    Members
+    -------
+    i : ``In(stream.Signature(Check))``
+    o : ``Out(stream.Signature(1))``
+        1 for a descriptor that may.
+    hold : ``In(1)``
+    quiet : ``Out(1)``
+    vector : ``In(Vector)``
+        Whose permission to look up while ``quiet``.
+    look : ``Out(Permission)``
+    write : ``In(PermissionWrite)``
+        Only while ``quiet``.
+    """
+
+    def __init__(self, ims_vectors: int, msix_vectors: int, technology=None):
+        self._ims, self._msix = ims_vectors, msix_vectors
+        self._technology = technology
+        super().__init__(
+            {
+                "i": In(stream.Signature(Check)),
+                "o": Out(stream.Signature(1)),
+                "hold": In(1),
+                "quiet": Out(1),
+                "vector": In(Vector),
+                "look": Out(Permission),
+                "write": In(PermissionWrite),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        held = Signal(init=1)
+        m.d.sync += held.eq(self.hold)
+        vector = Signal(Vector)
+        m.d.comb += vector.eq(Mux(held, self.vector, self.i.p.vector))
+        exists = Mux(vector.ims, vector.index < self._ims, vector.index < self._msix)
+
+        step = Signal()
+        first_valid = Signal()
+        first_exists, second_exists = Signal(), Signal()
+        first, second = Signal(Check), Signal(Check)
+        m.d.comb += [
+            step.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(step & ~held),
+            self.quiet.eq(held & ~first_valid & ~self.o.valid),
+        ]
+        with m.If(step):
+            m.d.sync += [
+                first_valid.eq(self.i.valid & ~held),
+                first.eq(self.i.p),
+                first.vector.eq(vector),
+                first_exists.eq(exists),
+                self.o.valid.eq(first_valid),
+                second.eq(first),
+                second_exists.eq(first_exists),
+            ]
+
+        tables = {}
+        for name, depth, enable, contents in (
+            ("ims", self._ims, self.write.ims, self.write.ims_permission),
+            ("msix", self._msix, self.write.msix, self.write.msix_permission),
+        ):
+            m.submodules[name] = table = ram(
+                depth,
+                len(contents.as_value()),
+                distributed=name == "msix" and depth <= LUTRAM_MSIX,
+                technology=self._technology,
+            )
+            m.d.comb += [
+                table.write.eq(enable),
+                table.write_address.eq(self.write.index),
+                table.write_data.eq(contents),
+                table.enable.eq(step),
+                table.read_address.eq(vector.index),
+            ]
+            tables[name] = table.read_data
+        entry = self.look
+        m.d.comb += [
+            entry.eq(Mux(second.vector.ims, tables["ims"], tables["msix"])),
+            self.o.payload.eq(
+                second_exists
+                & (entry.pasid_enable == second.pasid_enable)
+                & (~entry.pasid_enable | (entry.pasid == second.pasid))
+            ),
+        ]
+        return m

@@ -14,6 +14,7 @@ from cocotbext.pcie.core.dllp import FcType
 from ..bench.cocotb_side import cycles, now
 from .credits import Flow, Total, data_credits, pack, unpack
 from .link import CAPACITY_DW, HEAD_DW
+from .observer import Observer
 from .tlp import MalformedTlp, Tlp
 
 FLOWS = {FcType.P: Flow.POSTED, FcType.NP: Flow.NON_POSTED, FcType.CPL: Flow.COMPLETION}
@@ -45,23 +46,6 @@ class LinkBehaviour:
     release_cycles: tuple[int, int] = (0, 0)
     down_pause: int = 0
     up_pause: int = 0
-
-
-class Observer:
-    """Sees every TLP on the wire and every credit. Checkers derive from it."""
-
-    def sent(self, packet: bytes, flow: Flow, clock: int) -> None:
-        """A TLP went to the device."""
-
-    def received(self, packet: bytes, start: int, clock: int) -> None:
-        """A TLP came from the device; its first beat was offered in clock ``start``."""
-
-    def granted(self, totals: dict[Flow, Total]) -> None:
-        """The host's credits to the device are now these."""
-
-    def finish(self) -> list[str]:
-        """Called at the end of the bench. Everything that was wrong, as sentences."""
-        return []
 
 
 @dataclass
@@ -105,7 +89,8 @@ class RtlPort:
         self._order = 0
         self._waiting: dict[Flow, deque[Waiting]] = {flow: deque() for flow in Flow}
         self._wake = Event()
-        self._put = 0
+        self._put = int(dut.down_taken.value)
+        dut.down_put.value = self._put
         self._limit = unpack(int(dut.granted.value))
         self._used = {flow: Total(0, 0) for flow in Flow}
         given = (self.behaviour.posted, self.behaviour.non_posted, self.behaviour.completion)
@@ -121,6 +106,12 @@ class RtlPort:
         dut.credits.value = pack(self.totals)
         for run in (self._run_transmit(), self._run_receive(), self._run_handle()):
             cocotb.start_soon(run)
+
+    def observe(self, observer: Observer) -> None:
+        """Let somebody watch the link; best before anything passes."""
+        self.observers.append(observer)
+        observer.advertised(unpack(int(self._dut.granted.value)))
+        observer.granted(self.totals)
 
     async def send(self, tlp: Tlp) -> None:
         """Queue a TLP for the device. Returns at once."""
@@ -141,10 +132,9 @@ class RtlPort:
         """TLPs that have not been sent yet."""
         return sum(len(waiting) for waiting in self._waiting.values())
 
-    def unreturned(self) -> dict[Flow, tuple[int, int]]:
-        """Header and data credits that the device grants at this moment, by type."""
-        self._limit = unpack(int(self._dut.granted.value))
-        return {flow: self._limit[flow].left(self._used[flow]) for flow in Flow}
+    def grants(self) -> dict[Flow, Total]:
+        """What the device grants at this moment, as running totals."""
+        return unpack(int(self._dut.granted.value))
 
     def _next(self) -> tuple[Flow, Waiting] | None:
         """The TLP whose turn it is, if there are credits for one."""

@@ -14,9 +14,12 @@ from driver.transport import Outcome
 
 from ..bench.cocotb_side import PERIOD_PS, now
 from ..bench.cocotb_side import cycles as elapse
+from ..checkers.flow_control import CreditChecker
+from ..checkers.tlps import TlpChecker
 from .interrupts import Target
+from .observer import Observer
 from .platform import Host, HostBuffer
-from .port import LinkBehaviour, Observer
+from .port import LinkBehaviour
 from .root_complex import Behaviour, TocsinRootComplex
 from .tlp import ExtraType, Tlp
 
@@ -73,12 +76,15 @@ class RtlTransport:
         The way to the device.
     requests : int
         Requests sent to the device since it was opened.
-    observers : list of Observer
-        See :class:`sim.host.port.Observer`.
+    checkers : list of Observer
+        Who watches the link.
     """
 
-    def __init__(self, root_complex: TocsinRootComplex, function: Any):
+    def __init__(
+        self, root_complex: TocsinRootComplex, function: Any, checkers: list[Observer]
+    ) -> None:
         self.root_complex = root_complex
+        self.checkers = checkers
         self.host: Host = root_complex.host
         self.requests = 0
         self._function = function
@@ -97,7 +103,8 @@ class RtlTransport:
     ) -> "RtlTransport":
         """Put a root complex at the device's link and enumerate the bus.
 
-        A host that is given takes the place of a new one with that message window.
+        The checkers of :mod:`sim.checkers` always watch; observers are told besides. A host that
+        is given takes the place of a new one with that message window.
 
         Raises
         ------
@@ -105,12 +112,34 @@ class RtlTransport:
             Nobody answers.
         """
         root_complex = TocsinRootComplex(dut, host or Host(window), behaviour, link)
-        root_complex.port.observers.extend(observers or [])
+        checkers = [
+            TlpChecker(root_complex.host.interrupts.window),
+            CreditChecker(),
+            *(observers or []),
+        ]
+        for checker in checkers:
+            root_complex.port.observe(checker)
         await root_complex.enumerate(timeout=root_complex.behaviour.timeout_cycles * 8)
         function = root_complex.find_device(PcieId(1, 0, 0))
         if function is None:
             raise RuntimeError("no device answers behind the root port")
-        return cls(root_complex, function)
+        return cls(root_complex, function, checkers)
+
+    async def finish(self, settle_cycles: int = 1000) -> list[str]:
+        """Wait until nothing is under way; everything the device did wrong, as sentences."""
+        root_complex = self.root_complex
+        for _ in range(100):
+            await elapse(settle_cycles)
+            if root_complex.idle:
+                break
+        else:
+            root_complex.errors.append("requests to the device are still under way")
+        for checker in self.checkers:
+            checker.returned(root_complex.port.grants())
+        errors = [*root_complex.errors, *self.host.check()]
+        for checker in self.checkers:
+            errors += checker.finish()
+        return errors
 
     async def config_read(self, offset: int, size: int) -> int:
         """Read 1, 2 or 4 aligned bytes of configuration space; all ones if nobody answers."""

@@ -9,8 +9,9 @@ from cocotbext.pcie.core.utils import PcieId
 
 from sim.bench.cocotb_side import bench, cycles, now, parameters
 from sim.host.credits import Flow
+from sim.host.observer import Observer
 from sim.host.platform import Host
-from sim.host.port import LinkBehaviour, Observer, RtlPort
+from sim.host.port import LinkBehaviour, RtlPort
 from sim.host.root_complex import Behaviour, TocsinRootComplex
 from sim.host.tlp import MEMORY_READS, Tlp
 
@@ -48,7 +49,7 @@ def host_side(dut, **options):
     # A mirror cannot be enumerated, so its bus number is given here.
     rc.root_port.sec_bus_num = rc.root_port.sub_bus_num = DEVICE.bus
     collector = Collector()
-    rc.port.observers.append(collector)
+    rc.port.observe(collector)
     return rc, collector
 
 
@@ -56,7 +57,7 @@ def host_side(dut, **options):
 async def every_length_passes_unchanged(dut):
     port = RtlPort(dut, LinkBehaviour(**parameters().get("link", {})))
     collector = Collector()
-    port.observers.append(collector)
+    port.observe(collector)
     port.rx_handler = lambda tlp: cycles(0)
     sent = []
     for length in [*range(3, 30), *range(3, 137), *random.choices(range(3, 137), k=50)]:

@@ -13,8 +13,8 @@ from .wire import FIXED, fmt_type, header_dws, prefix_dw
 
 Outgoing = Completion | Request
 
-LONGEST_BYTES = 64
-"""Registers take and give at most this much at a time, wherever it starts."""
+LONGEST_DW = 16
+"""Registers take and give at most this much at a time."""
 
 _LANES = [sum(0xFF << 8 * byte for byte in range(8) if be >> byte & 1) for be in range(256)]
 
@@ -50,7 +50,8 @@ class Completer:
     :meth:`handle` takes one TLP and returns what the device sends because of it: a completion if
     one is due, then an error message if one is enabled.
 
-    **Errors**: logged in configuration space. A request with an error has no effect.
+    **Errors**: logged in configuration space. A request with an error has no effect. Of several
+    errors the first in this order counts: malformed, unsupported, poisoned, completer abort.
 
     Parameters
     ----------
@@ -94,10 +95,7 @@ class Completer:
         if isinstance(tlp, Completion):
             self._report("unexpected_completion", tlp, advisory=True)
             return []
-        if tlp.poisoned:
-            return self._poisoned(tlp)
-        foreign = tlp.tenant.pasid is not None and not self._space.settings.pasid_enable
-        if foreign or tlp.unknown_prefix:
+        if tlp.unknown_prefix:
             return self._refuse(tlp, Status.UNSUPPORTED_REQUEST)
         match tlp.kind:
             case Kind.MEMORY_READ | Kind.MEMORY_WRITE | Kind.DEFERRABLE_WRITE:
@@ -186,20 +184,19 @@ class Completer:
 
     def _memory(self, request: Request) -> list[Completion]:
         space = self._space
-        if not space.settings.memory_space:
+        foreign = request.tenant.pasid is not None and not space.settings.pasid_enable
+        register, place = request.address - space.bar0, request.address - space.bar2
+        hit = 0 <= register < self._bar0_bytes or 0 <= place < self._bar2_bytes
+        if foreign or not space.settings.memory_space or not hit:
             return self._refuse(request, Status.UNSUPPORTED_REQUEST)
-        offset = request.address - space.bar0
-        if 0 <= offset < self._bar0_bytes:
-            return self._registers(request, offset)
-        offset = request.address - space.bar2
-        if 0 <= offset < self._bar2_bytes:
-            return self._portals(request, offset)
-        return self._refuse(request, Status.UNSUPPORTED_REQUEST)
+        if request.poisoned:
+            return self._poisoned(request)
+        if 0 <= register < self._bar0_bytes:
+            return self._registers(request, register)
+        return self._portals(request, place)
 
     def _registers(self, request: Request, offset: int) -> list[Completion]:
-        if request.kind is Kind.DEFERRABLE_WRITE:
-            return self._deferrable(request, False)
-        if read_span(request)[1] > LONGEST_BYTES:
+        if request.length_dw > LONGEST_DW or request.kind is Kind.DEFERRABLE_WRITE:
             return self._refuse(request, Status.COMPLETER_ABORT)
         first = offset & ~7
         end = offset + 4 * request.length_dw
@@ -219,15 +216,16 @@ class Completer:
 
     def _portals(self, request: Request, offset: int) -> list[Completion]:
         if request.kind is Kind.MEMORY_READ:
-            if read_span(request)[1] > LONGEST_BYTES:
+            if request.length_dw > LONGEST_DW:
                 return self._refuse(request, Status.COMPLETER_ABORT)
-            return [self._answer(request, Status.SUCCESS, bytes(4 * request.length_dw))]
+            return [self._answer(request, Status.SUCCESS, b"\xff" * 4 * request.length_dw)]
         deferrable = request.kind is Kind.DEFERRABLE_WRITE
-        accepted = False
-        if self._whole(request):
-            queue, portal = divmod(offset // PAGE_BYTES, PORTALS_PER_QUEUE)
-            accepted = self._inside.submit(queue, portal, request.payload, deferrable)
-        return self._deferrable(request, accepted) if deferrable else []
+        if not self._whole(request):
+            return self._refuse(request, Status.COMPLETER_ABORT) if deferrable else []
+        queue, portal = divmod(offset // PAGE_BYTES, PORTALS_PER_QUEUE)
+        accepted = self._inside.submit(queue, portal, request.payload, deferrable)
+        status = Status.SUCCESS if accepted else Status.REQUEST_RETRY
+        return [self._answer(request, status)] if deferrable else []
 
     def _whole(self, request: Request) -> bool:
         """Exactly 64 aligned bytes."""
@@ -237,21 +235,14 @@ class Completer:
             and request.first_be == request.last_be == 0xF
         )
 
-    def _deferrable(self, request: Request, accepted: bool) -> list[Completion]:
-        """SC or Retry for 64 aligned bytes, and Completer Abort for anything else.
-
-        Source: DSA §5.3, §9.3; PCIe Base 6.x §6.32.
-        """
-        if not self._whole(request):
-            return self._refuse(request, Status.COMPLETER_ABORT)
-        return [self._answer(request, Status.SUCCESS if accepted else Status.REQUEST_RETRY)]
-
     # Configuration and messages
 
     def _config(self, request: Request) -> list[Completion]:
         destination = request.address >> 16 & 0xFFFF
-        if destination & 7:
+        if destination & 7 or request.tenant.pasid is not None:
             return self._refuse(request, Status.UNSUPPORTED_REQUEST)
+        if request.poisoned:
+            return self._poisoned(request)
         offset = request.address & 0xFFC
         if request.kind is Kind.CONFIG_READ:
             data = self._space.read(offset).to_bytes(4, "little")
@@ -264,7 +255,7 @@ class Completer:
 
     def _message(self, request: Request) -> list[Completion]:
         if _code(request) in _SILENT_MESSAGES:
-            return []
+            return self._poisoned(request) if request.poisoned else []
         return self._refuse(request, Status.UNSUPPORTED_REQUEST)
 
 

@@ -70,7 +70,8 @@ class Request:
     fmt_type
         First byte of the header on the wire; 0 lets the encoder choose.
     unknown_prefix
-        It came with an end-to-end prefix that this device does not support.
+        The end-to-end prefix that it came with, as a big-endian number, if it is one that this
+        device does not support; else 0.
     header
         Header DWs as received, as big-endian numbers; empty if it did not come over a wire.
     """
@@ -89,7 +90,7 @@ class Request:
     tenant: Tenant = NOBODY
     payload: bytes = b""
     fmt_type: int = 0
-    unknown_prefix: bool = False
+    unknown_prefix: int = 0
     header: tuple[int, ...] = field(default=(), compare=False)
 
     @property

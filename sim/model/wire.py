@@ -60,8 +60,12 @@ def header_dws(tlp: Request | Completion) -> tuple[int, ...]:
 
 
 def prefix_dw(tlp: Request | Completion) -> int | None:
-    """The PASID prefix as a big-endian number, if there is one."""
-    if isinstance(tlp, Completion) or tlp.tenant.pasid is None:
+    """The end-to-end prefix as a big-endian number, if there is one."""
+    if isinstance(tlp, Completion):
+        return None
+    if tlp.unknown_prefix:
+        return tlp.unknown_prefix
+    if tlp.tenant.pasid is None:
         return None
     who = tlp.tenant
     assert who.pasid is not None
@@ -84,20 +88,21 @@ def decode(data: bytes) -> Tlp:
     ends = [dw for dw in dws[:prefixes] if dw >> 28 & 1]
     head = dws[prefixes : prefixes + 4]
     pasid = next((dw for dw in ends if dw >> 24 == PASID_PREFIX), None)
+    prefix = ends[0] if ends else None
     if not head:
-        return Malformed("nothing but prefixes", (), pasid)
+        return Malformed("nothing but prefixes", (), prefix)
     first = head[0] >> 24
     size = 4 if first & 0x20 else 3
     header = head[:size]
     reason = _wrong(dws, prefixes, ends, first, size)
     if reason:
-        return Malformed(reason, header, pasid)
+        return Malformed(reason, header, prefix)
     payload = data[4 * (prefixes + size) :]
     if head[0] >> 15 & 1:
         payload = payload[:-4]  # the digest, which nobody checks
     if first in _COMPLETIONS:
         return _completion(header, payload)
-    return _request(header, payload, pasid, any(dw != pasid for dw in ends))
+    return _request(header, payload, pasid, 0 if pasid is not None else sum(ends))
 
 
 def _wrong(
@@ -148,7 +153,7 @@ def _completion(header: tuple[int, ...], payload: bytes) -> Completion:
     )
 
 
-def _request(header: tuple[int, ...], payload: bytes, pasid: int | None, unknown: bool) -> Request:
+def _request(header: tuple[int, ...], payload: bytes, pasid: int | None, unknown: int) -> Request:
     dw0, dw1 = header[:2]
     first = dw0 >> 24
     kind = _KINDS[first]

@@ -145,10 +145,10 @@ def test_deferrable_write_of_another_size_is_not_accepted(shared, size):
 
 
 @pytest.mark.parametrize("size", [1, 4, 8, 64])
-def test_portals_read_as_zero(shared, size):
+def test_portals_read_as_ones(shared, size):
     (answer,) = shared.device.handle(memory_read(BAR2 + portal(0, Portal.IMS), size))
     assert answer.status is Status.SUCCESS
-    assert not any(answer.payload)
+    assert set(answer.payload) == {0xFF}
 
 
 def test_locked_fields_ignore_writes_while_enabled(shared):

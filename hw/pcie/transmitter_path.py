@@ -33,7 +33,15 @@ class TransmitPath(Component):
     """
 
     def __init__(self, config: Config):
-        self._config = config
+        self._queue = OrderedQueue(config)
+        # The non-posted packet, one beat at a time, and how many posted ones it must let go first.
+        self._aside = Signal(Packet(Request, config.data_width))
+        self._aside_valid = Signal()
+        self._ahead = Signal(2)
+        self._posted_waiting = Signal(2)
+        # Which of the two goes on; fixed from the first offer to the last beat.
+        self._side = Signal()
+        self._held = Signal()
         requests = packet_stream(Request, config.data_width)
         completions = packet_stream(Completion, config.data_width)
         super().__init__(
@@ -51,7 +59,7 @@ class TransmitPath(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.queue = queue = OrderedQueue(self._config)
+        m.submodules.queue = queue = self._queue
         m.submodules.posted_gate = posted_gate = CreditGate()
         m.submodules.non_posted_gate = non_posted_gate = CreditGate()
         m.submodules.completion_gate = completion_gate = CreditGate()
@@ -64,15 +72,12 @@ class TransmitPath(Component):
             completion_gate.limit.eq(self.credits.completion),
         ]
 
-        # The non-posted packet, one beat at a time, and how many posted ones it must let go first.
-        aside = Signal(Packet(Request, self._config.data_width))
-        aside_valid, aside_credits = Signal(), Signal(9)
-        posted_waiting, posted_waiting_next = Signal(2), Signal(2)
-        ahead = Signal.like(posted_waiting)
+        aside, aside_valid, aside_credits = self._aside, self._aside_valid, Signal(9)
+        ahead, posted_waiting = self._ahead, self._posted_waiting
+        posted_waiting_next = Signal.like(posted_waiting)
         m.d.comb += self.i_non_posted.ready.eq(~aside_valid)
 
-        # Which of the two goes on; fixed from the first offer to the last beat.
-        side, side_now, held = Signal(), Signal(), Signal()
+        side, held, side_now = self._side, self._held, Signal()
         ordered, non_posted = Signal(), Signal()
         valid, ready, first, last = Signal(), Signal(), Signal(), Signal()
         is_completion = Signal()

@@ -59,7 +59,9 @@ class OrderedQueue(Component):
     """
 
     def __init__(self, config: Config):
-        self._width = config.data_width
+        self._waiting = Signal(Packet(Outgoing, config.data_width))
+        self._waiting_valid = Signal()
+        self._turn = Signal(Turn)
         super().__init__(
             {
                 "i_message": In(stream.Signature(Message)),
@@ -72,11 +74,9 @@ class OrderedQueue(Component):
 
     def elaborate(self, platform):
         m = Module()
-        beat = Signal(Packet(Outgoing, self._width))
-        waiting = Signal.like(beat)
-        waiting_valid = Signal()
+        waiting, waiting_valid, turn = self._waiting, self._waiting_valid, self._turn
+        beat = Signal.like(waiting)
         accept = Signal()
-        turn = Signal(Turn)
 
         def message():
             write = beat.header.header.request

@@ -1,7 +1,6 @@
 """Everything about the tables that is not an event: accesses, rescans, and resets."""
 
 from amaranth import *
-from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
 from ..csr.bus import CsrSignature

@@ -3,7 +3,6 @@
 from amaranth import *
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
-from amaranth.utils import ceil_log2
 
 from .ram import ram
 from .records import Message, Vector

@@ -87,7 +87,10 @@ class DistributedRam(Ram):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(shape=self.width, depth=self.depth, init=[])
+        # Without the attribute, Yosys takes the register into the memory, and makes it a block.
+        m.submodules.memory = memory = Memory(
+            shape=self.width, depth=self.depth, init=[], attrs={"ram_style": "distributed"}
+        )
         reader = self._connect(m, memory, "comb")
         fetched = Signal(self.width)
         with m.If(self.enable):

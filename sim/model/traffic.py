@@ -121,16 +121,6 @@ class Traffic:
             return rng.randrange(1, 600)
         return rng.choice((1, 2, 4, 4, 8, 8, 16, 32, 64, rng.randrange(65)))
 
-    def _common(self) -> dict[str, int]:
-        rng = self._random
-        quiet = rng.random() < 0.7
-        return {
-            "tag": self._tag,
-            "requester": rng.getrandbits(16),
-            "tc": 0 if quiet else rng.getrandbits(3),
-            "attr": 0 if quiet else rng.getrandbits(3),
-        }
-
     def _who(self) -> Tenant:
         rng = self._random
         if rng.random() < 0.85:
@@ -139,22 +129,23 @@ class Traffic:
 
     def _read(self) -> Request:
         size = self._size()
-        return self._with_holes(memory_read(self._address(size), size, **self._common()))
+        return self._with_holes(memory_read(self._address(size), size))
 
     def _write(self) -> Request:
         size = self._size()
         data = self._random.randbytes(size)
-        return self._with_holes(memory_write(self._address(size), data, **self._common()))
+        return self._with_holes(memory_write(self._address(size), data))
 
     def _deferrable(self) -> Request:
         size = 64 if self._random.random() < 0.7 else self._size()
         data = self._random.randbytes(size)
         address = self._address(size)
-        return self._with_holes(memory_write(address, data, deferrable=True, tag=self._tag))
+        return self._with_holes(memory_write(address, data, deferrable=True))
 
     def _with_holes(self, request: Request) -> Request:
-        """Sometimes a PASID, poison, or byte enables that no CPU would make."""
+        """Sometimes a PASID, poison, attributes, or byte enables that no CPU would make."""
         rng = self._random
+        plain = rng.random() < 0.7
         first, last = request.first_be, request.last_be
         if rng.random() < 0.1:
             first, last = rng.getrandbits(4), rng.getrandbits(4) if rng.random() < 0.5 else last
@@ -164,10 +155,10 @@ class Traffic:
             length_dw=request.length_dw,
             first_be=first,
             last_be=last,
-            requester=request.requester,
-            tag=request.tag,
-            tc=request.tc,
-            attr=request.attr,
+            requester=rng.getrandbits(16),
+            tag=self._tag,
+            tc=0 if plain else rng.getrandbits(3),
+            attr=0 if plain else rng.getrandbits(3),
             poisoned=bool(request.payload) and rng.random() < 0.03,
             tenant=self._who(),
             payload=request.payload,

@@ -1,0 +1,162 @@
+"""The device: an endpoint, message storage, work queues and an engine, joined."""
+
+from amaranth import *
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from .control.control import Control
+from .csr.decoder import CsrDecoder
+from .engine.engine import Engine
+from .flow.arbiter import Arbiter
+from .interrupts.records import Vector
+from .interrupts.store import MessageStore
+from .pcie.completer import Completer
+from .pcie.config_space import ConfigSpace
+from .pcie.receiver import Receiver
+from .pcie.requester import Requester
+from .pcie.transmitter import Transmitter
+from .queues.queues import WorkQueues
+from .regs import Config
+from .regs.bar0 import EXTENSION_PAGE, PERFMON_PAGE, bar0
+from .tlp.records import Credits, Packet, Request, Status, wire_stream
+
+
+def csr_ranges(config: Config) -> dict[str, list[tuple[int, int]]]:
+    """Which room answers for which bytes of BAR0."""
+    space = bar0(config)
+    tables = {table.name: (table.offset, table.end) for table in space.tables}
+    return {
+        "control": [(0, 0x200), (EXTENSION_PAGE, PERFMON_PAGE)],
+        "queues": [(tables["grpcfg"][0], tables["wqcfg"][1])],
+        "store": [tables[name] for name in ("msixperm", "msix", "pba", "ims")],
+    }
+
+
+class Device(Component):
+    """A PCI Express endpoint with interrupt message storage, from wire to wire.
+
+    The wire side is a plain stream of DWs in each direction with flow control credits beside it,
+    for a data link layer or an adapter to a vendor's hard block.
+
+    **Timing**: a write to a portal is answered about 20 clocks after its last beat; a register read
+    about 15. A completion interrupt is on the wire 5 clocks after its event if nothing else is
+    under way. Reset: message storage is ready after one clock per entry; requests wait until then.
+
+    **Errors**: as the PCI Express Base Specification has them, logged in AER.
+
+    Parameters
+    ----------
+    config
+        All parameters of the device.
+
+    Members
+    -------
+    i : ``In(wire_stream(data_width))``
+        TLPs received.
+    o : ``Out(wire_stream(data_width))``
+        TLPs to send.
+    granted : ``Out(Credits)``
+        Credits granted to the partner.
+    credits : ``In(Credits)``
+        Credits that the partner has granted.
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__(
+            {
+                "i": In(wire_stream(config.data_width)),
+                "o": Out(wire_stream(config.data_width)),
+                "granted": Out(Credits),
+                "credits": In(Credits),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+
+        # The link's side keeps running through a Function Level Reset.
+        m.submodules.receiver = receiver = Receiver(config)
+        m.submodules.completer = completer = Completer(config)
+        m.submodules.config_space = space = ConfigSpace(config)
+        m.submodules.requester = requester = Requester(config)
+        m.submodules.transmitter = transmitter = Transmitter(config)
+        m.submodules.decoder = decoder = CsrDecoder(csr_ranges(config))
+        m.submodules.posted = posted = Arbiter(Packet(Request, config.data_width), 2)
+
+        # The function's side starts anew.
+        store, queues = MessageStore(config), WorkQueues(config)
+        engine, control = Engine(config), Control(config)
+        events = Arbiter(Vector, 2)
+        for name, part in (
+            ("store", store),
+            ("queues", queues),
+            ("engine", engine),
+            ("control", control),
+            ("events", events),
+        ):
+            m.submodules[name] = ResetInserter(space.flr)(part)
+
+        connect(m, flipped(self.i), receiver.i)
+        connect(m, receiver.o_posted, completer.i_posted)
+        connect(m, receiver.o_non_posted, completer.i_non_posted)
+        connect(m, receiver.o_completion, requester.i_completion)
+
+        connect(m, completer.config, space.config)
+        connect(m, completer.csr, decoder.csr)
+        connect(m, decoder.control, control.csr)
+        connect(m, decoder.queues, queues.csr)
+        connect(m, decoder.store, store.csr)
+        connect(m, completer.o_submission, queues.i_submission)
+        connect(m, queues.o_verdict, completer.i_verdict)
+
+        connect(m, control.queues, queues.control)
+        connect(m, control.abandon, engine.abandon)
+        connect(m, queues.o_work, engine.i_work)
+        connect(m, engine.o_done, queues.i_done)
+        connect(m, queues.o_error, control.i_queue_error)
+        connect(m, engine.o_error, control.i_engine_error)
+
+        connect(m, engine.o_check, store.i_check)
+        connect(m, store.o_verdict, engine.i_verdict)
+        connect(m, engine.o_event, events.i[0])
+        connect(m, control.o_event, events.i[1])
+        connect(m, events.o, store.i_event)
+
+        connect(m, engine.o_read, requester.i_read)
+        connect(m, requester.o_read, engine.i_read)
+        connect(m, engine.o_write, requester.i_write)
+        connect(m, requester.o_written, engine.i_written)
+
+        connect(m, requester.o_posted, posted.i[0])
+        connect(m, space.o_message_request, posted.i[1])
+        connect(m, store.o_message, transmitter.i_message)
+        connect(m, completer.o_completion, transmitter.i_completion)
+        connect(m, posted.o, transmitter.i_posted)
+        connect(m, requester.o_non_posted, transmitter.i_non_posted)
+        connect(m, transmitter.o, flipped(self.o))
+
+        for index, source in enumerate((receiver, completer, requester)):
+            connect(m, source.o_error, space.i_error[index])
+        for part in (receiver, completer, requester, transmitter, engine, control):
+            m.d.comb += part.settings.eq(space.settings)
+        arrived, status = receiver.o_completion, receiver.o_completion.p.header.status
+        ends = arrived.valid & arrived.ready & arrived.p.last
+        m.d.comb += [
+            space.received_master_abort.eq(ends & (status == Status.UNSUPPORTED_REQUEST)),
+            space.received_target_abort.eq(ends & (status == Status.COMPLETER_ABORT)),
+            self.granted.eq(receiver.credits),
+            transmitter.credits.eq(self.credits),
+            completer.bar0.eq(space.bar0),
+            completer.bar2.eq(space.bar2),
+            requester.stop.eq(engine.stop_read),
+            requester.flush.eq(space.flr),
+            space.transactions_pending.eq(requester.pending),
+            store.enable.eq(space.settings.msix_enable),
+            store.function_mask.eq(space.settings.function_mask),
+            store.bus_master.eq(space.settings.bus_master),
+            store.reset_ims.eq(control.reset_ims),
+            control.store_busy.eq(store.busy),
+            engine.user_interrupts.eq(control.user_interrupts),
+        ]
+        return m

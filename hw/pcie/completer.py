@@ -1,0 +1,345 @@
+"""The completer: requests to this function, one after another."""
+
+from amaranth import *
+from amaranth.lib import stream
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from ..csr.bus import CsrSignature
+from ..flow.width import Narrow, Widen
+from ..queues.records import Submission
+from ..regs import Config
+from ..regs.bar0 import bar0
+from ..regs.bar2 import bar2_bytes
+from ..tlp.records import Completion, Kind, Request, Status, packet_stream
+from .completer_rules import MOST_DW, Action, Hits, ReadExtent, Rules, Ruling, report
+from .config_space import ConfigSignature
+from .records import ErrorKind, ErrorReport, Settings
+
+WIDTH = 64
+"""Bits of a word on the register bus, at which the completer works whatever the wire's width."""
+
+
+class Buffer(Component):
+    """Payload of up to 64 bytes, seen as beats from one side and as register words from the other.
+
+    A register word is 8 bytes at an address divisible by 8; if the payload starts at an odd DW,
+    each word straddles two beats. The two DW lanes of a beat are memories of their own, so either
+    side moves 8 bytes a clock.
+
+    **Timing**: reads are combinational, writes take effect on the next clock.
+
+    Members
+    -------
+    index : ``In(4)``
+        Beat, or word, at hand.
+    words : ``In(1)``
+        ``index`` is that of a word.
+    odd : ``In(1)``
+        The payload starts in the upper half of word 0.
+    write : ``In(1)``
+    data_in : ``In(64)``
+    data_out : ``Out(64)``
+    """
+
+    index: In(4)
+    words: In(1)
+    odd: In(1)
+    write: In(1)
+    data_in: In(WIDTH)
+    data_out: Out(WIDTH)
+
+    def elaborate(self, platform):
+        m = Module()
+        swap = Signal()
+        m.d.comb += swap.eq(self.words & self.odd)
+        # With an odd start, lane 1 holds the lower half of a word, one place further down.
+        halves = [self.data_in[:32], self.data_in[32:]]
+        outs = []
+        for lane in range(2):
+            m.submodules[f"lane_{lane}"] = memory = Memory(shape=32, depth=MOST_DW // 2, init=[])
+            write, read = memory.write_port(), memory.read_port(domain="comb")
+            place = Signal(4, name=f"place_{lane}")
+            m.d.comb += [
+                place.eq(self.index - (swap if lane else 0)),
+                write.addr.eq(place),
+                write.data.eq(Mux(swap, halves[1 - lane], halves[lane])),
+                write.en.eq(self.write & ~place[3]),
+                read.addr.eq(place),
+            ]
+            outs.append(read.data)
+        m.d.comb += self.data_out.eq(Mux(swap, Cat(outs[1], outs[0]), Cat(outs[0], outs[1])))
+        return m
+
+
+class Completer(Component):
+    """Serve requests to this function: registers, portals, configuration space.
+
+    Non-posted requests are answered exactly once. Posted and non-posted requests are taken in turn;
+    that a non-posted one does not pass an earlier posted one is the receiver's business. A request
+    is over, with its completion accepted for transmission, before the next one is looked at.
+
+    **Timing**: a 64-byte write to a portal passes in 10 clocks plus the queue's verdict. A register
+    read takes 6 clocks, and 2 for each further 8 bytes, plus what the register bus takes.
+
+    **Errors**: as :class:`hw.pcie.completer_rules.Rules` has them, each reported once.
+
+    Parameters
+    ----------
+    config
+        Parameters of the device.
+
+    Members
+    -------
+    i_posted, i_non_posted : ``In(packet_stream(Request, data_width))``
+    csr : ``Out(CsrSignature())``
+        BAR0.
+    config : ``Out(ConfigSignature())``
+    o_submission : ``Out(packet_stream(Submission, data_width))``
+        64-byte writes to portals, of either kind.
+    i_verdict : ``In(stream.Signature(1))``
+        One for every submission: 1 if the queue accepted.
+    o_completion : ``Out(packet_stream(Completion, data_width))``
+    o_error : ``Out(stream.Signature(ErrorReport))``
+    settings : ``In(Settings)``
+    bar0, bar2 : ``In(64)``
+        Base addresses.
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        width = config.data_width
+        super().__init__(
+            {
+                "i_posted": In(packet_stream(Request, width)),
+                "i_non_posted": In(packet_stream(Request, width)),
+                "csr": Out(CsrSignature()),
+                "config": Out(ConfigSignature()),
+                "o_submission": Out(packet_stream(Submission, width)),
+                "i_verdict": In(stream.Signature(1)),
+                "o_completion": Out(packet_stream(Completion, width)),
+                "o_error": Out(stream.Signature(ErrorReport)),
+                "settings": In(Settings),
+                "bar0": In(64),
+                "bar2": In(64),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        width = self._config.data_width
+        m.submodules.rules = rules = Rules(self._config)
+        m.submodules.extent = extent = ReadExtent()
+        m.submodules.buffer = buffer = Buffer()
+        m.submodules.narrow = narrow = Narrow(Request, width, WIDTH)
+        m.submodules.submit = submit = Widen(Submission, WIDTH, width)
+        m.submodules.reply = reply = Widen(Completion, WIDTH, width)
+        connect(m, submit.o, flipped(self.o_submission))
+        connect(m, reply.o, flipped(self.o_completion))
+
+        request, hits, ruling = Signal(Request), Signal(Hits), Signal(Ruling)
+        posted, index = Signal(), Signal(4)
+        # The DW, counted from word 0, that is the last one of the request.
+        stop = Signal(5)
+        done, memory = Signal(), Signal()
+        m.d.comb += [
+            rules.request.eq(request),
+            rules.hits.eq(hits),
+            rules.memory_space.eq(self.settings.memory_space),
+            rules.pasid_enable.eq(self.settings.pasid_enable),
+            extent.request.eq(request),
+            done.eq(index == stop[1:]),
+            memory.eq((ruling.action == Action.READ) | (ruling.action == Action.WRITE)),
+            buffer.index.eq(index),
+            buffer.odd.eq(request.address[2] & memory),
+        ]
+        with m.If(~self.o_error.valid | self.o_error.ready):
+            m.d.sync += self.o_error.valid.eq(0)
+        self._connect_narrow(m, narrow, posted)
+        self._connect_access(m, request, buffer, index, stop, ruling)
+        self._connect_submission(m, request, posted, narrow, submit)
+        self._connect_reply(m, request, ruling, extent, buffer, index, reply)
+
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += index.eq(0)
+                with m.If(self.i_posted.valid | self.i_non_posted.valid):
+                    self._choose(m, request, hits, posted)
+                    m.next = "RULE"
+            with m.State("RULE"):
+                m.d.sync += [
+                    ruling.eq(rules.ruling),
+                    stop.eq(request.length_dw - 1 + request.address[2]),
+                ]
+                with m.If((rules.ruling.error == ErrorKind.NONE) | ~self.o_error.valid):
+                    self._complain(m, request, rules.ruling.error, posted)
+                    with m.If(rules.ruling.action == Action.SUBMIT):
+                        m.next = "SUBMIT"
+                    with m.Else():
+                        m.next = "LOAD"
+            with m.State("SUBMIT"):
+                m.d.comb += [submit.i.valid.eq(narrow.o.valid), narrow.o.ready.eq(submit.i.ready)]
+                with m.If(narrow.o.valid & narrow.o.ready & narrow.o.p.last):
+                    m.next = "VERDICT"
+            with m.State("VERDICT"):
+                m.d.comb += self.i_verdict.ready.eq(1)
+                with m.If(self.i_verdict.valid):
+                    with m.If(~self.i_verdict.payload):
+                        m.d.sync += ruling.status.eq(Status.REQUEST_RETRY)
+                    self._conclude(m, posted)
+            with m.State("LOAD"):
+                m.d.comb += [
+                    narrow.o.ready.eq(1),
+                    buffer.write.eq(narrow.o.valid),
+                    buffer.data_in.eq(narrow.o.p.data),
+                ]
+                with m.If(narrow.o.valid):
+                    m.d.sync += index.eq(Mux(index == MOST_DW // 2, index, index + 1))
+                    with m.If(narrow.o.p.last):
+                        m.d.sync += index.eq(0)
+                        self._start(m, ruling, memory, posted)
+            with m.State("ACCESS"):
+                m.d.comb += [self.csr.access.valid.eq(1), buffer.words.eq(1)]
+                with m.If(self.csr.access.ready):
+                    m.next = "RESULT"
+            with m.State("RESULT"):
+                m.d.comb += [
+                    self.csr.result.ready.eq(1),
+                    buffer.words.eq(1),
+                    buffer.write.eq(self.csr.result.valid & (ruling.action == Action.READ)),
+                    buffer.data_in.eq(self.csr.result.payload),
+                ]
+                with m.If(self.csr.result.valid):
+                    m.d.sync += index.eq(Mux(done, 0, index + 1))
+                    with m.If(done):
+                        self._conclude(m, posted)
+                    with m.Else():
+                        m.next = "ACCESS"
+            with m.State("CONFIG"):
+                m.d.comb += self.config.access.valid.eq(1)
+                with m.If(self.config.access.ready):
+                    m.next = "CONFIG RESULT"
+            with m.State("CONFIG RESULT"):
+                m.d.comb += [
+                    self.config.result.ready.eq(1),
+                    buffer.write.eq(self.config.result.valid),
+                    buffer.data_in.eq(self.config.result.payload),
+                ]
+                with m.If(self.config.result.valid):
+                    m.next = "ANSWER"
+            with m.State("ANSWER"):
+                m.d.comb += reply.i.valid.eq(1)
+                with m.If(reply.i.ready):
+                    m.d.sync += index.eq(index + 1)
+                    with m.If(reply.i.p.last):
+                        m.d.comb += self.config.answered.eq(ruling.action == Action.CONFIG)
+                        m.next = "IDLE"
+        return m
+
+    def _choose(self, m, request, hits, posted):
+        """Take the header of the request whose turn it is, and see where it goes."""
+        # After a posted request a non-posted one has its turn, and the other way round.
+        first = self.i_posted.valid & ~(self.i_non_posted.valid & posted)
+        with m.If(first):
+            m.d.sync += request.eq(self.i_posted.p.header)
+        with m.Else():
+            m.d.sync += request.eq(self.i_non_posted.p.header)
+        m.d.sync += posted.eq(first)
+        address = Mux(first, self.i_posted.p.header.address, self.i_non_posted.p.header.address)
+        for hit, base, size in (
+            (hits.bar0, self.bar0, bar0(self._config).size_bytes),
+            (hits.bar2, self.bar2, bar2_bytes(self._config)),
+        ):
+            low = size.bit_length() - 1
+            m.d.sync += hit.eq(address[low:] == base[low:])
+
+    def _complain(self, m, request, error, posted):
+        with m.If(error != ErrorKind.NONE):
+            m.d.sync += self.o_error.valid.eq(1)
+            for name, value in report(request, error, posted):
+                m.d.sync += self.o_error.p[name].eq(value)
+
+    def _start(self, m, ruling, memory, posted):
+        """All of the request is here: do what it deserves."""
+        with m.If(memory):
+            m.next = "ACCESS"
+        with m.Elif(ruling.action == Action.CONFIG):
+            m.next = "CONFIG"
+        with m.Else():
+            self._conclude(m, posted)
+
+    def _conclude(self, m, posted):
+        with m.If(posted):
+            m.next = "IDLE"
+        with m.Else():
+            m.next = "ANSWER"
+
+    def _connect_narrow(self, m, narrow, posted):
+        for source, chosen in ((self.i_posted, posted), (self.i_non_posted, ~posted)):
+            with m.If(chosen):
+                m.d.comb += [
+                    narrow.i.valid.eq(source.valid),
+                    narrow.i.payload.eq(source.payload),
+                    source.ready.eq(narrow.i.ready),
+                ]
+
+    def _connect_access(self, m, request, buffer, index, stop, ruling):
+        access, config = self.csr.access.p, self.config.access.p
+        start = request.address[2]
+        m.d.comb += [
+            access.address.eq(Cat(C(0, 3), request.address[3:24] + index)),
+            access.write.eq(ruling.action == Action.WRITE),
+            access.data.eq(buffer.data_out),
+            config.address.eq(request.address[:12]),
+            config.write.eq(request.kind == Kind.CONFIG_WRITE),
+            config.strobe.eq(request.first_be),
+            config.data.eq(buffer.data_out),
+            config.destination.eq(request.address[16:]),
+        ]
+        low = bar0(self._config).size_bytes.bit_length() - 1
+        m.d.comb += access.address[low:].eq(0)
+        for lane in range(2):
+            place = Cat(C(lane, 1), index)
+            strobe = access.strobe.word_select(lane, 4)
+            with m.If((place < start) | (place > stop)):
+                m.d.comb += strobe.eq(0)
+            with m.Elif(place == start):
+                m.d.comb += strobe.eq(request.first_be)
+            with m.Elif(place == stop):
+                m.d.comb += strobe.eq(request.last_be)
+            with m.Else():
+                m.d.comb += strobe.eq(0b1111)
+
+    def _connect_submission(self, m, request, posted, narrow, submit):
+        header = submit.i.p.header
+        m.d.comb += [
+            header.portal.eq(request.address[12:14]),
+            header.queue.eq(request.address[14:20]),
+            header.deferrable.eq(~posted),
+            submit.i.p.data.eq(narrow.o.p.data),
+            submit.i.p.first.eq(narrow.o.p.first),
+            submit.i.p.last.eq(narrow.o.p.last),
+        ]
+
+    def _connect_reply(self, m, request, ruling, extent, buffer, index, reply):
+        header = reply.i.p.header
+        with_data = Signal()
+        with m.Switch(ruling.action):
+            with m.Case(Action.READ, Action.ONES):
+                m.d.comb += with_data.eq(1)
+            with m.Case(Action.CONFIG):
+                m.d.comb += with_data.eq(request.kind == Kind.CONFIG_READ)
+        m.d.comb += [
+            header.status.eq(ruling.status),
+            header.length_dw.eq(Mux(with_data, request.length_dw, 0)),
+            header.byte_count.eq(extent.byte_count),
+            header.lower_address.eq(extent.lower_address),
+            header.completer.eq(self.settings.routing_id),
+            header.requester.eq(request.requester),
+            header.tag.eq(request.tag),
+            header.tc.eq(request.tc),
+            header.attr.eq(request.attr[:2]),
+            reply.i.p.data.eq(Mux(ruling.action == Action.ONES, ~C(0, WIDTH), buffer.data_out)),
+            reply.i.p.first.eq(index == 0),
+            reply.i.p.last.eq(~with_data | (index == (request.length_dw - 1) >> 1)),
+        ]

@@ -1,0 +1,216 @@
+"""What a request to this function deserves."""
+
+from amaranth import *
+from amaranth.lib import data, enum
+from amaranth.lib.wiring import Component, In, Out
+
+from ..regs import Config
+from ..regs.bar2 import PAGE_BYTES, PORTALS_PER_QUEUE, SUBMISSION_BYTES
+from ..tlp.records import Kind, Request, Status
+from .records import ErrorKind
+
+MOST_DW = SUBMISSION_BYTES // 4
+"""The longest access to registers or a portal."""
+
+MESSAGES_TAKEN = (0x00, 0x14, 0x19, 0x40, 0x41, 0x43, 0x44, 0x45, 0x47, 0x48, 0x50, 0x7F)
+"""Messages that an endpoint takes in silence: unlock, power management, slot power, the ignored
+ones, and vendor-defined of type 1 (PCIe Base 6.x §2.2.8)."""
+
+
+class Action(enum.Enum, shape=3):
+    """What is to be done with a request."""
+
+    NOTHING = 0
+    """Take it, and answer it with the status given if it is non-posted."""
+    SUBMIT = 1
+    WRITE = 2
+    READ = 3
+    ONES = 4
+    """Answer a read with all ones."""
+    CONFIG = 5
+
+
+class Ruling(data.Struct):
+    """The decision on a request."""
+
+    action: Action
+    #: Of the completion; of a submission, what it is if the queue accepts.
+    status: Status
+    error: ErrorKind
+
+
+class Hits(data.Struct):
+    """Where a request goes."""
+
+    #: Its address lies in BAR0, or in BAR2.
+    bar0: 1
+    bar2: 1
+
+
+class Rules(Component):
+    """Decide on a request (PCIe Base 6.x §2.3.1, §2.7.2, §6.32; DSA §9.3). Combinational.
+
+    Members
+    -------
+    request : ``In(Request)``
+    hits : ``In(Hits)``
+    memory_space, pasid_enable : ``In(1)``
+    ruling : ``Out(Ruling)``
+    """
+
+    request: In(Request)
+    hits: In(Hits)
+    memory_space: In(1)
+    pasid_enable: In(1)
+    ruling: Out(Ruling)
+
+    def __init__(self, config: Config):
+        self._queues = config.queues
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        request, ruling = self.request, self.ruling
+        foreign = request.tenant.valid & ~self.pasid_enable
+        with m.Switch(request.kind):
+            with m.Case(Kind.MEMORY_READ, Kind.MEMORY_WRITE, Kind.DEFERRABLE_WRITE):
+                with m.If(foreign | ~self.memory_space | ~(self.hits.bar0 | self.hits.bar2)):
+                    self._refuse(m, Status.UNSUPPORTED_REQUEST, ErrorKind.UNSUPPORTED)
+                with m.Elif(request.poisoned):
+                    self._refuse(m, Status.UNSUPPORTED_REQUEST, ErrorKind.POISONED)
+                with m.Elif(self.hits.bar2):
+                    self._portal(m)
+                with m.Else():
+                    self._register(m)
+            with m.Case(Kind.CONFIG_READ, Kind.CONFIG_WRITE):
+                with m.If(request.address[16:19].any() | request.tenant.valid):
+                    self._refuse(m, Status.UNSUPPORTED_REQUEST, ErrorKind.UNSUPPORTED)
+                with m.Elif(request.poisoned):
+                    self._refuse(m, Status.UNSUPPORTED_REQUEST, ErrorKind.POISONED)
+                with m.Else():
+                    m.d.comb += ruling.action.eq(Action.CONFIG)
+            with m.Case(Kind.MESSAGE):
+                with m.If(~Cat(request.first_be, request.last_be).matches(*MESSAGES_TAKEN)):
+                    m.d.comb += ruling.error.eq(ErrorKind.UNSUPPORTED)
+            with m.Default():
+                self._refuse(m, Status.UNSUPPORTED_REQUEST, ErrorKind.UNSUPPORTED)
+        return m
+
+    def _refuse(self, m, status, error):
+        m.d.comb += [self.ruling.status.eq(status), self.ruling.error.eq(error)]
+
+    def _portal(self, m):
+        request, ruling = self.request, self.ruling
+        whole, there, short = Signal(), Signal(), Signal()
+        queue = request.address[(PAGE_BYTES * PORTALS_PER_QUEUE - 1).bit_length() :][:6]
+        m.d.comb += [
+            short.eq(request.length_dw <= MOST_DW),
+            there.eq(queue < self._queues),
+            whole.eq(
+                (request.length_dw == MOST_DW)
+                & ~request.address[: (SUBMISSION_BYTES - 1).bit_length()].any()
+                & request.first_be.all()
+                & request.last_be.all()
+            ),
+        ]
+        with m.If(request.kind == Kind.MEMORY_READ):
+            with m.If(short):
+                m.d.comb += ruling.action.eq(Action.ONES)
+            with m.Else():
+                self._refuse(m, Status.COMPLETER_ABORT, ErrorKind.COMPLETER_ABORT)
+        with m.Elif(whole & there):
+            m.d.comb += ruling.action.eq(Action.SUBMIT)
+        with m.Elif(request.kind == Kind.DEFERRABLE_WRITE):
+            with m.If(whole):
+                # Like the portal of a queue that is not enabled.
+                m.d.comb += ruling.status.eq(Status.REQUEST_RETRY)
+            with m.Else():
+                self._refuse(m, Status.COMPLETER_ABORT, ErrorKind.COMPLETER_ABORT)
+
+    def _register(self, m):
+        request, ruling = self.request, self.ruling
+        with m.If((request.length_dw > MOST_DW) | (request.kind == Kind.DEFERRABLE_WRITE)):
+            self._refuse(m, Status.COMPLETER_ABORT, ErrorKind.COMPLETER_ABORT)
+        with m.Elif(request.kind == Kind.MEMORY_READ):
+            m.d.comb += ruling.action.eq(Action.READ)
+        with m.Else():
+            m.d.comb += ruling.action.eq(Action.WRITE)
+
+
+def raw_header(request) -> list:
+    """Header DWs of a request, for the log; whether it had a digest is forgotten by now."""
+    four = request.fmt_type[5]
+    low, high = request.address[:32], request.address[32:]
+    first = Cat(
+        request.length_dw[:10],
+        request.at,
+        request.attr[:2],
+        request.poisoned,
+        C(0, 3),
+        request.attr[2],
+        request.tag[8],
+        request.tc,
+        request.tag[9],
+        request.fmt_type,
+    )
+    second = Cat(request.first_be, request.last_be, request.tag[:8], request.requester)
+    return [first, second, Mux(four, high, low), Mux(four, low, 0)]
+
+
+def report(request, kind, posted) -> list:
+    """Fields of an :class:`.records.ErrorReport` on a request, and their values."""
+    tenant = request.tenant
+    prefix = Cat(tenant.pasid, C(0, 2), tenant.execute, tenant.privileged, C(0x91, 8))
+    return [
+        ("kind", kind),
+        ("advisory", ~posted),
+        ("header_valid", 1),
+        ("header", Cat(raw_header(request))),
+        ("prefix_valid", tenant.valid),
+        ("prefix", Mux(tenant.valid, prefix, 0)),
+    ]
+
+
+class ReadExtent(Component):
+    """Byte Count and Lower Address of the completion of a read (PCIe Base 6.x §2.3.1.1).
+
+    **Timing**: valid 1 clock after ``request``.
+
+    Members
+    -------
+    request : ``In(Request)``
+        Anything but a memory read counts as four bytes at address 0.
+    byte_count : ``Out(13)``
+    lower_address : ``Out(7)``
+    """
+
+    request: In(Request)
+    byte_count: Out(13)
+    lower_address: Out(7)
+
+    def elaborate(self, platform):
+        m = Module()
+        request = self.request
+        single = request.length_dw == 1
+        low, gap = Signal(2), Signal(2)
+        final = Signal(4)
+        m.d.comb += final.eq(Mux(single, request.first_be, request.last_be))
+        for lane in reversed(range(4)):
+            with m.If(request.first_be[lane]):
+                m.d.comb += low.eq(lane)
+        for lane in range(4):
+            with m.If(final[lane]):
+                m.d.comb += gap.eq(3 - lane)
+        with m.If(request.kind != Kind.MEMORY_READ):
+            m.d.sync += [self.byte_count.eq(4), self.lower_address.eq(0)]
+        with m.Elif(single & (request.first_be == 0)):
+            m.d.sync += [
+                self.byte_count.eq(1),
+                self.lower_address.eq(Cat(C(0, 2), request.address[2:7])),
+            ]
+        with m.Else():
+            m.d.sync += [
+                self.byte_count.eq((request.length_dw << 2) - low - gap),
+                self.lower_address.eq(Cat(low, request.address[2:7])),
+            ]
+        return m

@@ -1,0 +1,558 @@
+"""Every request gets the answer that the specification names, once, and has the effect it names."""
+
+import random
+
+import pytest
+
+from hw.pcie.completer import Completer
+from hw.pcie.records import ErrorKind
+from hw.regs import Config
+from hw.tlp.records import Kind, Status
+
+from .streams import Sink, offer, payload_beats, payload_words, simulate
+from .test_tlp_pack import TENANT_1, request
+
+CONFIG = Config()
+BAR0, BAR2 = 0x20_4000_0000, 0x8010_0000
+ROUTING_ID = 0x0300
+
+
+class Bench:
+    """A completer with register memory, a configuration space and queues behind it."""
+
+    def __init__(self, config=CONFIG, pause=0.0, seed=0):
+        self.width = config.data_width
+        self.dut = dut = Completer(config)
+        rng = [random.Random(seed + k) for k in range(4)]
+        self.rng, self.pause = rng[3], pause
+        self.completions = Sink(dut.o_completion, rng[0], pause)
+        self.submissions = Sink(dut.o_submission, rng[1], pause)
+        self.errors = Sink(dut.o_error, rng[2], pause)
+        self.memory = bytearray(random.Random(99).randbytes(0x2000))
+        self.accesses = []
+        self.config_accesses = []
+        self.answered = 0
+        self.accept = True
+        self.settings = {"memory_space": 1, "pasid_enable": 0, "routing_id": ROUTING_ID}
+
+    async def _csr(self, ctx):
+        port = self.dut.csr
+        while True:
+            ctx.set(port.access.ready, self.rng.random() >= self.pause)
+            _, _, valid, ready, access = await ctx.tick().sample(
+                port.access.valid, port.access.ready, port.access.payload
+            )
+            if not (valid and ready):
+                continue
+            ctx.set(port.access.ready, 0)
+            self.accesses.append((access.address, access.write, access.strobe))
+            assert access.address % 8 == 0
+            word = self.memory[access.address : access.address + 8]
+            if access.write:
+                for k in range(8):
+                    if access.strobe >> k & 1:
+                        self.memory[access.address + k] = access.data >> 8 * k & 0xFF
+            while self.rng.random() < self.pause:
+                await ctx.tick()
+            await self._result(ctx, port.result, int.from_bytes(word, "little"))
+
+    async def _config(self, ctx):
+        port = self.dut.config
+        while True:
+            ctx.set(port.access.ready, 1)
+            _, _, valid, access = await ctx.tick().sample(port.access.valid, port.access.payload)
+            if not valid:
+                continue
+            ctx.set(port.access.ready, 0)
+            self.config_accesses.append(
+                (access.address, access.write, access.strobe, access.data, access.destination)
+            )
+            await self._result(ctx, port.result, 0xC0F1_0000 | access.address)
+
+    async def _result(self, ctx, port, value):
+        ctx.set(port.payload, value)
+        ctx.set(port.valid, 1)
+        await ctx.tick().until(port.ready)
+        ctx.set(port.valid, 0)
+
+    async def _queues(self, ctx):
+        port = self.dut.i_verdict
+        done = 0
+        while True:
+            await ctx.tick()
+            if len(self.submissions.taken) > done:
+                done += 1
+                ctx.set(port.payload, self.accept)
+                ctx.set(port.valid, 1)
+                await ctx.tick().until(port.ready)
+                ctx.set(port.valid, 0)
+
+    async def _count_answers(self, ctx):
+        while True:
+            _, _, answered = await ctx.tick().sample(self.dut.config.answered)
+            if answered:
+                self.answered += 1
+                assert self.completions.taken, "answered before the completion was taken"
+
+    def run(self, bench):
+        async def wrapped(ctx):
+            for name, value in self.settings.items():
+                ctx.set(getattr(self.dut.settings, name), value)
+            ctx.set(self.dut.bar0, BAR0)
+            ctx.set(self.dut.bar2, BAR2)
+            await bench(ctx)
+            # Nothing more may come than what was waited for.
+            count = len(self.completions.taken)
+            for _ in range(40):
+                await ctx.tick()
+            assert len(self.completions.taken) == count
+
+        sinks = [self.completions, self.submissions, self.errors]
+        extra = [self._csr, self._config, self._queues, self._count_answers]
+        sinks += [type("Process", (), {"run": staticmethod(process)}) for process in extra]
+        simulate(self.dut, wrapped, sinks=sinks)
+
+    async def post(self, ctx, header, words):
+        header["fmt_type"] = header["fmt_type"] or 0x60
+        for beat in payload_beats(header, words, self.width):
+            await offer(ctx, self.dut.i_posted, beat, self.rng, self.pause)
+
+    async def ask(self, ctx, header, words=()):
+        count = len(self.completions.taken)
+        for beat in payload_beats(header, list(words), self.width):
+            await offer(ctx, self.dut.i_non_posted, beat, self.rng, self.pause)
+        await self.completions.wait(ctx, count + 1)
+        return self.completions.taken[-1]
+
+    async def settle(self, ctx, clocks=60):
+        for _ in range(clocks):
+            await ctx.tick()
+
+
+def read(address, length=1, first_be=0xF, last_be=None, **fields):
+    last_be = (0xF if length > 1 else 0) if last_be is None else last_be
+    return request(
+        Kind.MEMORY_READ, address, length, first_be=first_be, last_be=last_be, fmt_type=0x20,
+        requester=0x0100, tag=0x2A5, tc=3, attr=0b111, **fields,
+    )  # fmt: skip
+
+
+def write(address, length=1, kind=Kind.MEMORY_WRITE, **fields):
+    return request(kind, address, length, **fields)
+
+
+def statuses(bench):
+    return [Status(beats[0].header.status) for beats in bench.completions.taken]
+
+
+def kinds(bench):
+    return [(ErrorKind(e.kind), e.advisory) for e in bench.errors.taken]
+
+
+@pytest.mark.parametrize("data_width", [64, 128, 256])
+@pytest.mark.parametrize("pause", [0.0, 0.4])
+def test_reads_of_every_length_and_alignment_give_the_registers(data_width, pause):
+    bench = Bench(Config(data_width=data_width), pause)
+
+    async def check(ctx):
+        for length in range(1, 17):
+            for start in (0x100, 0x104, 0x13C):
+                beats = await bench.ask(ctx, read(BAR0 + start, length))
+                expected = [
+                    int.from_bytes(bench.memory[start + 4 * k :][:4], "little")
+                    for k in range(length)
+                ]
+                assert payload_words(beats, length, data_width) == expected
+                header = beats[0].header
+                assert Status(header.status) == Status.SUCCESS
+                assert (header.length_dw, header.byte_count) == (length, 4 * length)
+                assert header.lower_address == start & 0x7F
+                assert (header.requester, header.tag, header.tc) == (0x0100, 0x2A5, 3)
+                assert (header.completer, header.attr) == (ROUTING_ID, 0b011)
+
+    bench.run(check)
+    assert bench.errors.taken == []
+    assert not any(write for _, write, _ in bench.accesses)
+
+
+EXTENTS = [
+    *[(1, be, 0, count, low) for be, count, low in [
+        (0b0000, 1, 0), (0b0001, 1, 0), (0b0010, 1, 1), (0b0100, 1, 2), (0b1000, 1, 3),
+        (0b0011, 2, 0), (0b0110, 2, 1), (0b1100, 2, 2), (0b0101, 3, 0), (0b0111, 3, 0),
+        (0b1010, 3, 1), (0b1110, 3, 1), (0b1001, 4, 0), (0b1011, 4, 0), (0b1101, 4, 0),
+        (0b1111, 4, 0),
+    ]],
+    *[(2, first, last, 8 - low - gap, low)
+      for first, low in [(0b1111, 0), (0b1110, 1), (0b1100, 2), (0b1000, 3), (0b1010, 1)]
+      for last, gap in [(0b1111, 0), (0b0111, 1), (0b0011, 2), (0b0001, 3), (0b0101, 1)]],
+    (16, 0b1000, 0b0001, 58, 3),
+]  # fmt: skip
+
+
+def test_byte_count_and_lower_address_follow_the_byte_enables():
+    bench = Bench()
+
+    async def check(ctx):
+        for length, first, last, count, low in EXTENTS:
+            beats = await bench.ask(ctx, read(BAR0 + 0x2C, length, first, last))
+            header = beats[0].header
+            assert (header.byte_count, header.lower_address) == (count, 0x2C + low), (first, last)
+            assert header.length_dw == length
+
+    bench.run(check)
+
+
+@pytest.mark.parametrize("data_width", [64, 128, 256])
+@pytest.mark.parametrize("pause", [0.0, 0.4])
+def test_writes_change_exactly_the_enabled_bytes(data_width, pause):
+    bench = Bench(Config(data_width=data_width), pause)
+    rng = random.Random(17)
+    expected = bytearray(bench.memory)
+
+    async def check(ctx):
+        for length in [*range(1, 17), *[1] * 16, *[2] * 16]:
+            start = 0x200 + 4 * rng.randrange(16)
+            words = [rng.randrange(1 << 32) for _ in range(length)]
+            first, last = rng.randrange(16), rng.randrange(1, 16)
+            enables = [first] if length == 1 else [first or 8, *[0xF] * (length - 2), last]
+            for k, word in enumerate(words):
+                for lane in range(4):
+                    if enables[k] >> lane & 1:
+                        expected[start + 4 * k + lane] = word >> 8 * lane & 0xFF
+            header = write(BAR0 + start, length, first_be=enables[0])
+            header["last_be"] = enables[-1] if length > 1 else 0
+            await bench.post(ctx, header, words)
+        # A read is served after the writes, so they are over.
+        await bench.settle(ctx, 100)
+
+    bench.run(check)
+    assert bench.memory == expected
+    assert bench.errors.taken == []
+
+
+def test_register_access_is_one_word_when_it_fits():
+    bench = Bench()
+
+    async def check(ctx):
+        await bench.post(ctx, write(BAR0 + 0x84, 1, first_be=0b0110), [5])
+        await bench.settle(ctx)
+        await bench.post(ctx, write(BAR0 + 0x80, 2), [1, 2])
+        await bench.settle(ctx)
+        await bench.ask(ctx, read(BAR0 + 0x84))
+
+    bench.run(check)
+    assert [(a, w, s if w else None) for a, w, s in bench.accesses] == [
+        (0x80, 1, 0x60),
+        (0x80, 1, 0xFF),
+        (0x80, 0, None),
+    ]
+
+
+@pytest.mark.parametrize("data_width", [64, 128, 256])
+@pytest.mark.parametrize("accept", [True, False])
+def test_deferrable_write_to_a_portal_is_answered_with_the_queues_verdict(data_width, accept):
+    bench = Bench(Config(data_width=data_width), pause=0.2)
+    bench.accept = accept
+    words = [0x1111_1111 * k for k in range(16)]
+
+    async def check(ctx):
+        for queue, portal, slot in [(0, 0, 0), (3, 1, 1), (7, 3, 63), (5, 2, 7)]:
+            address = BAR2 + queue * 0x4000 + portal * 0x1000 + slot * 64
+            header = write(address, 16, Kind.DEFERRABLE_WRITE, tag=queue)
+            beats = await bench.ask(ctx, header, words)
+            header = beats[0].header
+            wanted = Status.SUCCESS if accept else Status.REQUEST_RETRY
+            assert Status(header.status) == wanted
+            assert (header.length_dw, header.byte_count, header.lower_address) == (0, 4, 0)
+            submitted = bench.submissions.taken[-1]
+            assert payload_words(submitted, 16, data_width) == words
+            header = submitted[0].header
+            assert (header.queue, header.portal, header.deferrable) == (queue, portal, 1)
+
+    bench.run(check)
+    assert len(bench.submissions.taken) == 4
+    assert bench.errors.taken == []
+
+
+def test_posted_write_to_a_portal_is_submitted_and_waits_for_its_verdict():
+    bench = Bench()
+
+    async def check(ctx):
+        for k in range(3):
+            await bench.post(ctx, write(BAR2 + 0x5040, 16), [k] * 16)
+        await bench.ask(ctx, read(BAR0))
+
+    bench.run(check)
+    assert [payload_words(s, 16, 64)[0] for s in bench.submissions.taken] == [0, 1, 2]
+    assert [s[0].header.deferrable for s in bench.submissions.taken] == [0, 0, 0]
+    assert len(bench.completions.taken) == 1
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "first_be"), [(0, 8, 0xF), (4, 16, 0xF), (0x20, 16, 0xF), (0, 16, 0xE),
+                                       (0, 1, 0xF), (0, 32, 0xF)]
+)  # fmt: skip
+def test_other_writes_to_a_portal_have_no_effect(offset, length, first_be):
+    bench = Bench()
+
+    async def check(ctx):
+        await bench.post(ctx, write(BAR2 + offset, length, first_be=first_be), [1] * length)
+        header = write(BAR2 + offset, length, Kind.DEFERRABLE_WRITE, first_be=first_be)
+        await bench.ask(ctx, header, [1] * length)
+
+    bench.run(check)
+    assert bench.submissions.taken == [] and bench.accesses == []
+    assert statuses(bench) == [Status.COMPLETER_ABORT]
+    assert kinds(bench) == [(ErrorKind.COMPLETER_ABORT, 1)]
+
+
+def test_portal_reads_as_ones_without_side_effects():
+    bench = Bench()
+
+    async def check(ctx):
+        for length in (1, 2, 7, 16):
+            beats = await bench.ask(ctx, read(BAR2 + 0x1004, length))
+            assert payload_words(beats, length, 64) == [0xFFFF_FFFF] * length
+
+    bench.run(check)
+    assert bench.submissions.taken == [] and bench.accesses == [] and bench.errors.taken == []
+
+
+def test_portal_of_a_queue_that_does_not_exist_retries():
+    bench = Bench(Config(queues=5))
+
+    async def check(ctx):
+        address = BAR2 + 5 * 0x4000
+        await bench.post(ctx, write(address, 16), [1] * 16)
+        await bench.ask(ctx, write(address, 16, Kind.DEFERRABLE_WRITE), [1] * 16)
+
+    bench.run(check)
+    assert statuses(bench) == [Status.REQUEST_RETRY]
+    assert bench.submissions.taken == []
+
+
+UNSUPPORTED_READS = {
+    "just below BAR0": read(BAR0 - 4),
+    "another 4 GiB": read(BAR0 ^ 1 << 40),
+    "the highest bit": read(BAR0 | 1 << 63),
+    "just after BAR2": read(BAR2 + 0x2_0000),
+    "BAR2 in another 4 GiB": read(BAR2 | 1 << 32),
+    "PASID while disabled": read(BAR0, tenant=TENANT_1),
+    "a type without use": request(Kind.UNSUPPORTED, 0x1000, 1, fmt_type=0x02),
+}
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED_READS)
+def test_what_is_not_here_is_unsupported(name):
+    bench = Bench()
+
+    async def check(ctx):
+        await bench.ask(ctx, UNSUPPORTED_READS[name])
+        await bench.ask(ctx, read(BAR0))
+
+    bench.run(check)
+    assert statuses(bench) == [Status.UNSUPPORTED_REQUEST, Status.SUCCESS]
+    assert bench.completions.taken[0][0].header.length_dw == 0
+    assert kinds(bench) == [(ErrorKind.UNSUPPORTED, 1)]
+    assert len(bench.accesses) == 1
+
+
+def test_memory_requests_are_unsupported_while_memory_space_is_off():
+    bench = Bench()
+    bench.settings["memory_space"] = 0
+
+    async def check(ctx):
+        await bench.ask(ctx, read(BAR0))
+        await bench.ask(ctx, write(BAR2, 16, Kind.DEFERRABLE_WRITE), [1] * 16)
+        await bench.post(ctx, write(BAR0), [1])
+        await bench.post(ctx, write(BAR2, 16), [1] * 16)
+        await bench.ask(ctx, request(Kind.CONFIG_READ, 0x0300_0000, 1))
+
+    bench.run(check)
+    assert statuses(bench) == [Status.UNSUPPORTED_REQUEST] * 2 + [Status.SUCCESS]
+    assert [kind for kind, _ in kinds(bench)] == [ErrorKind.UNSUPPORTED] * 4
+    assert sorted(advisory for _, advisory in kinds(bench)) == [0, 0, 1, 1]
+    assert bench.accesses == [] and bench.submissions.taken == []
+
+
+def test_pasid_is_taken_when_enabled():
+    bench = Bench()
+    bench.settings["pasid_enable"] = 1
+
+    async def check(ctx):
+        await bench.ask(ctx, read(BAR0, tenant=TENANT_1))
+
+    bench.run(check)
+    assert statuses(bench) == [Status.SUCCESS]
+
+
+def test_poisoned_requests_change_nothing():
+    bench = Bench()
+
+    async def check(ctx):
+        await bench.post(ctx, write(BAR0, poisoned=1), [1])
+        await bench.post(ctx, write(BAR2, 16, poisoned=1), [1] * 16)
+        await bench.ask(ctx, write(BAR2, 16, Kind.DEFERRABLE_WRITE, poisoned=1), [1] * 16)
+        await bench.ask(ctx, request(Kind.CONFIG_WRITE, 0x0300_0004, 1, poisoned=1), [6])
+
+    bench.run(check)
+    assert bench.accesses == [] and bench.submissions.taken == []
+    assert bench.config_accesses == []
+    assert statuses(bench) == [Status.UNSUPPORTED_REQUEST] * 2
+    assert [kind for kind, _ in kinds(bench)] == [ErrorKind.POISONED] * 4
+
+
+def test_longer_accesses_to_registers_are_aborted():
+    bench = Bench()
+
+    async def check(ctx):
+        for length in (17, 64, 1024):
+            beats = await bench.ask(ctx, read(BAR0, length))
+            assert beats[0].header.byte_count == 4 * length
+        await bench.ask(ctx, read(BAR2, 17))
+        await bench.ask(ctx, write(BAR0, 16, Kind.DEFERRABLE_WRITE), [1] * 16)
+        await bench.post(ctx, write(BAR0, 17), [1] * 17)
+        await bench.settle(ctx)
+
+    bench.run(check)
+    assert bench.accesses == []
+    assert statuses(bench) == [Status.COMPLETER_ABORT] * 5
+    assert kinds(bench) == [(ErrorKind.COMPLETER_ABORT, 1)] * 5 + [(ErrorKind.COMPLETER_ABORT, 0)]
+
+
+def test_configuration_requests_reach_configuration_space():
+    bench = Bench()
+
+    async def check(ctx):
+        beats = await bench.ask(ctx, request(Kind.CONFIG_READ, 0x0708_0104, 1))
+        assert payload_words(beats, 1, 64) == [0xC0F1_0104]
+        assert beats[0].header.byte_count == 4
+        header = request(Kind.CONFIG_WRITE, 0x0708_0004, 1, first_be=0b0011)
+        beats = await bench.ask(ctx, header, [0x1234_5678])
+        assert beats[0].header.length_dw == 0
+        await bench.ask(ctx, request(Kind.CONFIG_WRITE, 0x0709_0004, 1), [1])
+
+    bench.run(check)
+    assert statuses(bench) == [Status.SUCCESS, Status.SUCCESS, Status.UNSUPPORTED_REQUEST]
+    read_, write_ = bench.config_accesses
+    assert read_[:2] == (0x104, 0)
+    assert write_ == (0x004, 1, 0b0011, 0x1234_5678, 0x0708)
+    assert bench.answered == 2
+    assert kinds(bench) == [(ErrorKind.UNSUPPORTED, 1)]
+
+
+def test_messages_are_taken_or_unsupported_by_their_code():
+    bench = Bench()
+
+    async def check(ctx):
+        for code in (0x00, 0x14, 0x19, 0x50, 0x7F, 0x41, 0x7E, 0x31, 0x20):
+            header = request(
+                Kind.MESSAGE, 0, 0, fmt_type=0x34, first_be=code & 0xF, last_be=code >> 4
+            )
+            await bench.post(ctx, header, [])
+        await bench.ask(ctx, read(BAR0))
+
+    bench.run(check)
+    assert kinds(bench) == [(ErrorKind.UNSUPPORTED, 0)] * 3
+    codes = [e.header[1] & 0xFF for e in bench.errors.taken]
+    assert codes == [0x7E, 0x31, 0x20]
+
+
+def test_error_log_spells_the_header_of_the_request():
+    bench = Bench()
+    bench.settings["pasid_enable"] = 1
+
+    async def check(ctx):
+        header = read(0x12_0000_0040, 3, 0xE, 0x7, tenant=TENANT_1)
+        await bench.ask(ctx, header)
+        header = request(Kind.MEMORY_READ, 0x40, 1, fmt_type=0x00, at=0b10)
+        await bench.ask(ctx, header)
+
+    bench.run(check)
+    first, second = bench.errors.taken
+    assert list(first.header) == [0x20B4_3003, 0x0100_A57E, 0x12, 0x40]
+    assert (first.prefix_valid, first.prefix) == (1, 0x918A_BCDE)
+    assert list(second.header) == [0x0000_0801, 0x1234_000F, 0x40, 0]
+    assert second.prefix_valid == 0
+
+
+def test_posted_and_non_posted_requests_take_turns():
+    bench = Bench()
+    order = []
+
+    async def check(ctx):
+        for beat in payload_beats(read(BAR0), [], 64):
+            ctx.set(bench.dut.i_non_posted.payload, beat)
+        ctx.set(bench.dut.i_non_posted.valid, 1)
+        header = write(BAR0)
+        header["fmt_type"] = 0x60
+        ctx.set(bench.dut.i_posted.payload, payload_beats(header, [1], 64)[0])
+        ctx.set(bench.dut.i_posted.valid, 1)
+        while len(order) < 10:
+            _, _, p, n = await ctx.tick().sample(
+                bench.dut.i_posted.ready, bench.dut.i_non_posted.ready
+            )
+            order.extend(["posted"] * p + ["non-posted"] * n)
+        ctx.set(bench.dut.i_posted.valid, 0)
+        ctx.set(bench.dut.i_non_posted.valid, 0)
+        await bench.settle(ctx)
+
+    bench.run(check)
+    assert order[:10] in (["posted", "non-posted"] * 5, ["non-posted", "posted"] * 5)
+
+
+def test_portal_write_passes_in_few_clocks():
+    bench = Bench()
+    clocks = []
+
+    async def check(ctx):
+        header = write(BAR2, 16)
+        header["fmt_type"] = 0x60
+        for _ in range(2):
+            start = bench.submissions.clock
+            for beat in payload_beats(header, [7] * 16, 64):
+                await offer(ctx, bench.dut.i_posted, beat)
+            clocks.append(bench.submissions.clock - start)
+            await bench.settle(ctx, 10)
+
+    bench.run(check)
+    assert max(clocks) == 10, clocks
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_requests_are_each_answered_once(seed):
+    print(f"seed {seed}")
+    bench = Bench(pause=0.3, seed=seed)
+    rng = random.Random(seed)
+    asked = []
+
+    async def check(ctx):
+        for number in range(150):
+            base = rng.choice([BAR0, BAR2, BAR0, BAR2, 0x5000])
+            address = base + 4 * rng.randrange(64) if base != BAR2 else base + rng.choice([0, 4])
+            length = rng.choice([1, 1, 2, 3, 16, 16, 17])
+            kind = rng.choice(list(Kind)[:7])
+            poisoned = rng.random() < 0.1
+            words = [rng.randrange(1 << 32) for _ in range(length)]
+            match kind:
+                case Kind.MEMORY_WRITE:
+                    header = write(address, length, poisoned=poisoned)
+                    await bench.post(ctx, header, words)
+                case Kind.MESSAGE:
+                    header = request(Kind.MESSAGE, 0, 0, fmt_type=0x30, first_be=rng.randrange(16))
+                    await bench.post(ctx, header, [])
+                case Kind.MEMORY_READ:
+                    asked.append(number)
+                    await bench.ask(ctx, read(address, length) | {"tag": number})
+                case Kind.DEFERRABLE_WRITE:
+                    asked.append(number)
+                    bench.accept = rng.random() < 0.5
+                    header = write(address, length, kind, poisoned=poisoned, tag=number)
+                    await bench.ask(ctx, header, words)
+                case _:
+                    asked.append(number)
+                    header = request(kind, rng.randrange(1 << 20) << 2, 1, tag=number)
+                    await bench.ask(ctx, header, words[:1])
+
+    bench.run(check)
+    assert [beats[0].header.tag for beats in bench.completions.taken] == asked

@@ -1,0 +1,1 @@
+"""The figures of ``make bench``, all counted in clocks of the RTL."""

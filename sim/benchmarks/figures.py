@@ -1,0 +1,149 @@
+"""All figures, and what they should be."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hw.regs import Config
+
+from ..bench import build, run
+
+Progress = Callable[[int, int, str], None]
+
+PAYLOADS = (128, 256, 512)
+DMA_BYTES = 32_768
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure that has to be reached.
+
+    Parameters
+    ----------
+    name
+        Of the figure; with a dot, the part of a figure that has several.
+    text
+        What it is, for people.
+    bound
+        The worst value that will do.
+    least
+        Whether more is better.
+    """
+
+    name: str
+    text: str
+    bound: float
+    least: bool = False
+
+    def met(self, value: float) -> bool:
+        """Whether a value is good enough. Rates are met if rounding alone is missing."""
+        return value >= self.bound - 1e-9 if self.least else value <= self.bound
+
+
+GOALS = (
+    Goal("event_to_message_cycles", "event accepted to message valid, clocks, worst", 2),
+    Goal("event_to_wire_cycles", "event accepted to first beat on the wire, clocks, worst", 5),
+    Goal("messages_per_cycle", "messages per clock, worse of the next two", 1.0, least=True),
+    Goal("messages_per_cycle_distinct", "messages per clock, all vectors in turn", 1.0, least=True),
+    Goal("messages_per_cycle_identical", "messages per clock, one vector", 1.0, least=True),
+    Goal("checks_per_cycle", "permission checks per clock", 1.0, least=True),
+    Goal("vector_alloc_tlps", "requests to allocate a vector", 3),
+    Goal("vector_free_tlps", "requests to free a vector", 3),
+)
+
+DMA_SHARE = 0.95
+"""Of what headers leave for payload, DMA has to reach this much."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A simulation, and the name of the design it needs."""
+
+    title: str
+    design: str
+    module: str
+    bench: str
+
+
+STAGES = (
+    Stage("Event latency", "event_path", "interrupt_bench", "latency"),
+    Stage("Event and check rates", "event_path", "interrupt_bench", "rates"),
+    Stage("DMA writes", "dma_path", "dma_bench", "writes"),
+    Stage("DMA reads", "dma_path", "dma_bench", "reads"),
+    Stage("Vectors", "device", "vector_bench", "vectors"),
+)
+
+
+def measure(events: int, enter: Callable[[str], Progress]) -> dict[str, Any]:
+    """Run all simulations and return the figures by name.
+
+    Parameters
+    ----------
+    events
+        For each figure of the interrupt path.
+    enter
+        Told of each stage; what it returns is told how far the stage has come.
+    """
+    config = Config()
+    parameters = {
+        "config": asdict(config),
+        "events": events,
+        "payloads": PAYLOADS,
+        "bytes": DMA_BYTES,
+    }
+    figures: dict[str, Any] = {}
+    for stage in STAGES:
+        enter(f"Building {stage.design}")
+        model = build(_design(stage.design, config), stage.design, key=repr(config))
+        found = run(
+            model,
+            f"sim.benchmarks.{stage.module}",
+            parameters=parameters,
+            seed=SEED,
+            testcase=stage.bench,
+            on_progress=enter(stage.title),
+        )
+        figures |= _dma(stage.bench, found) if stage.design == "dma_path" else found
+    figures["messages_per_cycle"] = min(
+        figures["messages_per_cycle_distinct"], figures["messages_per_cycle_identical"]
+    )
+    return figures
+
+
+def _design(name: str, config: Config) -> Any:
+    from hw.device import Device
+
+    from ..host.link import Linked
+    from .rigs import DmaPath, EventPath
+
+    if name == "device":
+        return Linked(Device(config), config.data_width)
+    return {"event_path": EventPath, "dma_path": DmaPath}[name](config)
+
+
+def _dma(bench: str, found: dict[str, dict[str, float]]) -> dict[str, Any]:
+    kind = bench.removesuffix("s")
+    return {
+        f"dma_{kind}_efficiency": {size: row["efficiency"] for size, row in found.items()},
+        f"dma_{kind}_limit": {size: row["limit"] for size, row in found.items()},
+    }
+
+
+def missed(figures: dict[str, Any]) -> list[str]:
+    """Goals that the figures do not reach, as sentences."""
+    wrong = []
+    for goal in GOALS:
+        value = figures[goal.name]
+        if not goal.met(value):
+            kind = "least" if goal.least else "most"
+            wrong.append(f"{goal.name} is {value:g}, and should be at {kind} {goal.bound:g}")
+    for kind in ("read", "write"):
+        for size, value in figures[f"dma_{kind}_efficiency"].items():
+            limit = figures[f"dma_{kind}_limit"][size]
+            if value < DMA_SHARE * limit:
+                wrong.append(
+                    f"dma_{kind}_efficiency at {size} bytes is {value:.3f}, and should be at least "
+                    f"{DMA_SHARE:g} of {limit:.3f}"
+                )
+    return wrong

@@ -105,6 +105,9 @@ class Portals(Component):
                 # The last beat stays until the outcome has been reported.
                 m.d.comb += self.i.ready.eq(~(self.i.p.last & full & open))
                 m.d.comb += self.slot_write.eq(self.i.valid & room)
+                with m.If(~open):
+                    # What was found out no longer counts, even if the queue is enabled again.
+                    m.d.sync += [room.eq(0), full.eq(0)]
                 with m.If(self.i.valid):
                     m.d.sync += beat.eq(beat + 1)
                     with m.If(self.i.p.last):

@@ -47,7 +47,8 @@ class Requester(Component):
 
     **Timing**: a read is offered as a request 4 clocks after its command, then one request every 2
     clocks. Chunks and packets are streamed at a beat per clock without gaps between them.
-    ``i_completion`` is always ready. ``flush`` takes one clock. ``settings.max_payload_bytes`` and
+    ``i_completion`` is ready but for single clocks between completions of one tag, which no wire is
+    fast enough to notice at 64 bits. ``flush`` takes one clock. ``settings.max_payload_bytes`` and
     ``max_read_bytes`` change between commands.
 
     **Errors**: ``o_error`` reports unexpected, poisoned and malformed completions and timeouts. One

@@ -115,6 +115,8 @@ class ReadIssue(Component):
         It is taken; ``sent`` says whether a request goes out.
     record : ``ReadRecord``
         To be kept for ``tag``.
+    length_dw : 11
+        DWs that the chunk touches.
     o : ``Out(packet_stream(Request, data_width))``
         One beat each; the requester ID is not filled in.
     """
@@ -132,6 +134,7 @@ class ReadIssue(Component):
                 "issue": Out(1),
                 "sent": Out(1),
                 "record": Out(ReadRecord),
+                "length_dw": Out(11),
                 "o": Out(packet_stream(Request, config.data_width)),
             }
         )
@@ -147,6 +150,7 @@ class ReadIssue(Component):
             self.record.address.eq(piece.address),
             self.record.length_bytes.eq(piece.length_bytes),
             self.record.void.eq(busy),
+            self.length_dw.eq(enables.o.length_dw),
             busy.eq(self.busy.bit_select(self.tag, 1)),
             open_.eq(self.i.valid & ~self.full & ~self.flush),
             self.sent.eq(self.record.refusal == ReadStatus.SUCCESS),

@@ -1,10 +1,9 @@
 """The reading half of the requester."""
 
 from amaranth import *
-from amaranth.lib import data, stream
+from amaranth.lib import stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
-from amaranth.utils import exact_log2
 
 from ..flow.dw_banks import DwBanks
 from ..regs import Config
@@ -14,7 +13,7 @@ from .requester_chunker import ReadChunker
 from .requester_delivery import ReadDelivery
 from .requester_issue import ReadIssue, ReadRecord, TagRing
 from .requester_outstanding import Outstanding
-from .requester_reassembly import Reassembly
+from .requester_reassembly import Expected, Reassembly
 from .requester_timer import TagTimer
 
 
@@ -138,22 +137,22 @@ class Reads(Component):
 
     def _complete(self, m, issue, tags, reassembly):
         """Tell the completions what their tags are waiting for."""
-        slot_bits = exact_log2(self._config.read_slot_bytes)
-        shape = data.StructLayout({"start": slot_bits, "length_bytes": 13})
+        shape = Expected(self._config.read_slot_bytes)
         m.submodules.expected = expected = Memory(shape=shape, depth=self._config.tags, init=[])
         store, look = expected.write_port(), expected.read_port(domain="comb")
+        record = issue.record
         m.d.comb += [
             store.addr.eq(issue.tag),
             store.en.eq(issue.issue),
-            store.data.start.eq(issue.record.address),
-            store.data.length_bytes.eq(issue.record.length_bytes),
-            look.addr.eq(reassembly.tag),
-            reassembly.start.eq(look.data.start),
-            reassembly.length_bytes.eq(look.data.length_bytes),
+            store.data.position.eq(record.address),
+            store.data.missing_dw.eq(issue.length_dw),
+            store.data.excess.eq(-(record.address[:2] + record.length_bytes[:2])),
+            look.addr.eq(reassembly.look_tag),
+            reassembly.expected.eq(look.data),
             reassembly.routing_id.eq(self.settings.routing_id),
-            reassembly.waiting.eq(tags.waiting.bit_select(reassembly.tag, 1)),
-            reassembly.orphan.eq(tags.orphan.bit_select(reassembly.tag, 1)),
-            reassembly.fresh.eq(tags.fresh.bit_select(reassembly.tag, 1)),
+            reassembly.waiting.eq(tags.waiting.bit_select(reassembly.look_tag, 1)),
+            reassembly.orphan.eq(tags.orphan.bit_select(reassembly.look_tag, 1)),
+            reassembly.fresh.eq(tags.fresh.bit_select(reassembly.look_tag, 1)),
             tags.advance.eq(reassembly.advance),
             tags.advance_tag.eq(reassembly.tag),
             tags.finish.eq(reassembly.finish),

@@ -4,11 +4,31 @@ from amaranth import *
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
-from amaranth.utils import exact_log2
 
 from ..regs import Config
 from ..tlp.records import Completion, Packet, Status, packet_stream
 from .records import ErrorKind, ReadStatus
+
+
+class Expected(data.StructLayout):
+    """What a tag waits for: at first, or after some completions.
+
+    Members
+    -------
+    position : ``range(slot_bytes)``
+        Where the next byte goes in the slot.
+    missing_dw : 11
+        DWs to come, parts of DWs at either end included.
+    excess : 2
+        Bytes of the last DW that were not asked for.
+    poisoned : 1
+        Some of the data so far is.
+    """
+
+    def __init__(self, slot_bytes: int):
+        super().__init__(
+            {"position": range(slot_bytes), "missing_dw": 11, "excess": 2, "poisoned": 1}
+        )
 
 
 class Reassembly(Component):
@@ -22,11 +42,12 @@ class Reassembly(Component):
     The slot of a tag holds the aligned block of ``read_slot_bytes`` around the chunk, so data lies
     at its own address modulo the slot.
 
-    **Timing**: never stalls; ``finish`` comes one clock after the last beat is accepted, and the
-    data is in memory one clock after that.
+    **Timing**: a beat per clock. A completion waits for one clock if the last beat of another with
+    the same tag, or the only beat of one, is just ahead. ``finish`` comes 2 clocks after the last
+    beat is accepted, and the data is in memory one clock later.
 
-    **Errors**: a failed or reserved status ends the request at once. Poisoned data is kept out of
-    nothing, but the request ends with ``POISONED`` after its last completion. ``error`` tells of
+    **Errors**: a failed or reserved status ends the request at once. Poisoned data is taken like
+    any other, but the request ends with ``POISONED`` after its last completion. ``error`` tells of
     unexpected and poisoned completions, and of Request Retry Status, which is malformed in a
     completion of a memory read.
 
@@ -34,14 +55,14 @@ class Reassembly(Component):
     -------
     i : ``In(packet_stream(Completion, data_width))``
     routing_id : 16
-    tag : ``range(tags)``
-        The tag of the completion at hand, to which the following belong:
+    look_tag : ``range(tags)``
+        The tag of the completion to come, to which the following belong:
     waiting, orphan, fresh : 1
         State of the tag. An orphan's completions are not held to the requester ID.
-    start : ``range(read_slot_bytes)``
-        Its chunk's place in the slot.
-    length_bytes : 13
-        Its chunk's length.
+    expected : Expected
+        What its request asked for.
+    tag : ``range(tags)``
+        The tag of the completion at hand, to which the following belong:
     advance : 1
         A completion of it is accepted.
     finish : 1
@@ -59,16 +80,17 @@ class Reassembly(Component):
     def __init__(self, config: Config):
         self._config = config
         tags, slot_bytes = config.tags, config.read_slot_bytes
+        self._expected = Expected(slot_bytes)
         super().__init__(
             {
                 "i": In(packet_stream(Completion, config.data_width)),
                 "routing_id": In(16),
-                "tag": Out(range(tags)),
+                "look_tag": Out(range(tags)),
                 "waiting": In(1),
                 "orphan": In(1),
                 "fresh": In(1),
-                "start": In(range(slot_bytes)),
-                "length_bytes": In(13),
+                "expected": In(self._expected),
+                "tag": Out(range(tags)),
                 "advance": Out(1),
                 "finish": Out(1),
                 "status": Out(ReadStatus),
@@ -83,63 +105,70 @@ class Reassembly(Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        position_bits = exact_log2(config.read_slot_bytes)
-        progress_shape = data.StructLayout(
-            {"position": position_bits, "missing": 13, "poisoned": 1}
-        )
-        m.submodules.progress = progress = Memory(shape=progress_shape, depth=config.tags, init=[])
+        m.submodules.progress = progress = Memory(shape=self._expected, depth=config.tags, init=[])
         stored, store = progress.read_port(domain="comb"), progress.write_port()
 
-        beat, valid = Signal(Packet(Completion, config.data_width)), Signal()
-        header = beat.header
+        # A beat as it came, then beside it what its tag expects.
+        came, came_valid = Signal(Packet(Completion, config.data_width)), Signal()
+        beat, valid = Signal.like(came), Signal()
+        now, missing_bytes, ours, orphan = Signal(self._expected), Signal(13), Signal(), Signal()
+        found, wait = Signal(self._expected), Signal()
         m.d.comb += [
-            self.i.ready.eq(1),
-            self.tag.eq(header.tag),
-            self.header.eq(header),
-            stored.addr.eq(self.tag),
+            self.look_tag.eq(came.header.tag),
+            stored.addr.eq(self.look_tag),
+            found.eq(Mux(self.fresh, self.expected, stored.data)),
+            # What this completion expects is what the one before it leaves.
+            wait.eq(
+                came_valid
+                & came.first
+                & valid
+                & (beat.first | beat.last)
+                & (came.header.tag == beat.header.tag)
+            ),
+            self.i.ready.eq(~wait),
         ]
-        m.d.sync += [beat.eq(self.i.p), valid.eq(self.i.valid)]
-
-        now = Signal(progress_shape)
-        missing_dw = Signal(11)
-        good, ours, begin = Signal(), Signal(), Signal()
-        m.d.comb += [
-            now.eq(stored.data),
-            missing_dw.eq((now.missing + now.position[:2] + 3) >> 2),
-            good.eq(header.status == Status.SUCCESS),
+        with m.If(~wait):
+            m.d.sync += [came.eq(self.i.p), came_valid.eq(self.i.valid)]
+        m.d.sync += [
+            beat.eq(came),
+            valid.eq(came_valid & ~wait),
+            now.eq(found),
+            missing_bytes.eq((found.missing_dw << 2) - (found.position[:2] + found.excess)),
+            orphan.eq(self.orphan),
             ours.eq(
                 self.waiting
-                & (header.tag < config.tags)
-                & (self.orphan | (header.requester == self.routing_id))
+                & (came.header.tag < config.tags)
+                & (self.orphan | (came.header.requester == self.routing_id))
             ),
-            begin.eq(valid & beat.first),
         ]
-        with m.If(self.fresh):
-            m.d.comb += [
-                now.position.eq(self.start),
-                now.missing.eq(self.length_bytes),
-                now.poisoned.eq(0),
-            ]
-        agrees = Signal()
+
+        header = beat.header
+        agrees, success, begin = Signal(), Signal(), Signal()
         m.d.comb += [
+            self.tag.eq(header.tag),
+            self.header.eq(header),
+            success.eq(header.status == Status.SUCCESS),
+            begin.eq(valid & beat.first),
             agrees.eq(
-                (header.byte_count == now.missing)
+                (header.byte_count == missing_bytes)
                 & (header.lower_address == now.position[:7])
                 & (header.length_dw != 0)
-                & (header.length_dw <= missing_dw)
+                & (header.length_dw <= now.missing_dw)
             ),
-            self.advance.eq(begin & ours & good & agrees),
+            self.advance.eq(begin & ours & success & agrees),
             store.addr.eq(self.tag),
             store.en.eq(self.advance),
             store.data.position.eq(Cat(C(0, 2), now.position[2:] + header.length_dw)),
-            store.data.missing.eq(now.missing + now.position[:2] - (header.length_dw << 2)),
+            store.data.missing_dw.eq(now.missing_dw - header.length_dw),
+            store.data.excess.eq(now.excess),
             store.data.poisoned.eq(now.poisoned | header.poisoned),
         ]
-        self._write(m, beat, valid, now, header.length_dw == missing_dw)
-        self._judge(m, header, begin & ours & ~good, begin & ~(ours & (~good | agrees)))
+        self._write(m, beat, valid, now)
+        failed = begin & ours & ~success
+        self._judge(m, header, failed, begin & ~(ours & (~success | agrees)), orphan)
         return m
 
-    def _write(self, m, beat, valid, now, completes):
+    def _write(self, m, beat, valid, now):
         """Write the beats of a completion, from the place where its header says they begin."""
         lanes = self._config.beat_dw
         place, place_next = Signal.like(self.write_address), Signal.like(self.write_address)
@@ -159,7 +188,7 @@ class Reassembly(Component):
                 place_next.eq(Cat(now.position[2:], self.tag)),
                 left_next.eq(beat.header.length_dw),
                 accepted_next.eq(self.advance),
-                ending_next.eq(completes),
+                ending_next.eq(beat.header.length_dw == now.missing_dw),
                 poisoned_next.eq(now.poisoned | beat.header.poisoned),
             ]
         with m.If(valid):
@@ -182,7 +211,7 @@ class Reassembly(Component):
             with m.If(poisoned_next):
                 m.d.comb += self.status.eq(ReadStatus.POISONED)
 
-    def _judge(self, m, header, failed, unexpected):
+    def _judge(self, m, header, failed, unexpected, orphan):
         """End requests that fail, and report what is not in order."""
         with m.If(failed):
             m.d.comb += self.finish.eq(1)
@@ -193,7 +222,7 @@ class Reassembly(Component):
                     m.d.comb += self.status.eq(ReadStatus.UNSUPPORTED_REQUEST)
         with m.If(unexpected):
             m.d.comb += self.error.eq(ErrorKind.UNEXPECTED_COMPLETION)
-        with m.Elif(self.orphan):
+        with m.Elif(orphan):
             pass
         with m.Elif(failed & (header.status == Status.REQUEST_RETRY)):
             m.d.comb += self.error.eq(ErrorKind.MALFORMED)

@@ -163,7 +163,8 @@ def report(request, kind, posted) -> list:
     prefix = Cat(tenant.pasid, C(0, 2), tenant.execute, tenant.privileged, C(0x91, 8))
     return [
         ("kind", kind),
-        ("advisory", ~posted),
+        # Poison in what would have changed something is never a mere advisory.
+        ("advisory", ~posted & (kind != ErrorKind.POISONED)),
         ("header_valid", 1),
         ("header", Cat(raw_header(request))),
         ("prefix_valid", tenant.valid),

@@ -48,7 +48,7 @@ class ErrorLog(Component):
     signaled_error_set, signaled_abort_set, parity_error_set, master_parity_set : ``Out(1)``
         Status register bits to set; one clock.
     first_error : ``Out(5)``
-        First Error Pointer.
+        First Error Pointer; 0 while nothing is logged.
     header : ``Out(32).array(4)``
     prefix : ``Out(32)``
     prefix_present : ``Out(1)``
@@ -126,8 +126,15 @@ class ErrorLog(Component):
                 self.parity_error_set & report.header_valid & (report.header[0][24:32] == 0x4A)
             ),
         ]
-        with m.If(recorded & ~masked & ~self.uncorrectable.bit_select(self.first_error, 1)):
+        # The log is free again once software has cleared the bit that the pointer points to; the
+        # pointer then names a bit that is never set.
+        logged, cleared = Signal(), Signal()
+        m.d.comb += cleared.eq(logged & ~self.uncorrectable.bit_select(self.first_error, 1))
+        with m.If(cleared):
+            m.d.sync += [logged.eq(0), self.first_error.eq(0)]
+        with m.If(recorded & ~masked & (~logged | cleared)):
             m.d.sync += [
+                logged.eq(1),
                 self.first_error.eq(bit),
                 self.prefix_present.eq(report.prefix_valid),
                 self.prefix.eq(Mux(report.prefix_valid, report.prefix, 0)),

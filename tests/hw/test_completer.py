@@ -399,7 +399,7 @@ def test_poisoned_requests_change_nothing():
     assert bench.accesses == [] and bench.submissions.taken == []
     assert bench.config_accesses == []
     assert statuses(bench) == [Status.UNSUPPORTED_REQUEST] * 2
-    assert [kind for kind, _ in kinds(bench)] == [ErrorKind.POISONED] * 4
+    assert kinds(bench) == [(ErrorKind.POISONED, 0)] * 4
 
 
 def test_longer_accesses_to_registers_are_aborted():

@@ -176,7 +176,7 @@ class Completer:
             requester=request.requester,
             tag=request.tag,
             tc=request.tc,
-            attr=request.attr,
+            attr=request.attr & 0b11,  # ID-based ordering is not the requester's to choose
             payload=payload,
         )
 

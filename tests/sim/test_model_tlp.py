@@ -64,10 +64,10 @@ def test_zero_length_read_is_answered_with_one_dw(bench):
     assert (answer.status, answer.length_dw, answer.byte_count) == (Status.SUCCESS, 1, 1)
 
 
-def test_completion_copies_traffic_class_and_attributes(bench):
-    request = memory_read(BAR0, 4, tc=5, attr=0b101, tag=0x3FF, requester=0x4321)
+def test_completion_copies_all_but_id_based_ordering(bench):
+    request = memory_read(BAR0, 4, tc=5, attr=0b111, tag=0x3FF, requester=0x4321)
     (answer,) = bench.device.handle(request)
-    assert (answer.tc, answer.attr, answer.tag, answer.requester) == (5, 0b101, 0x3FF, 0x4321)
+    assert (answer.tc, answer.attr, answer.tag, answer.requester) == (5, 0b011, 0x3FF, 0x4321)
 
 
 @pytest.mark.parametrize("dws", [17, 32, 1024])

@@ -1,5 +1,6 @@
 """Bytes arrive where they shall, from every alignment to every alignment."""
 
+import dataclasses
 import random
 
 import pytest
@@ -7,7 +8,6 @@ from amaranth.sim import Simulator
 
 from hw.engine.realign import Realign
 from hw.regs.commands import Command
-from hw.regs.config import Config
 from hw.regs.descriptor import Opcode, Status
 from sim.checkers.streams import instrument
 
@@ -95,9 +95,7 @@ def test_pauses_on_both_sides(width):
 
 @pytest.mark.parametrize("width", [128, 256])
 def test_whole_path_at_other_widths(width):
-    config = Config(
-        **{name: getattr(CONFIG, name) for name in Config.names()} | {"data_width": width}
-    )
+    config = dataclasses.replace(CONFIG, data_width=width)
     bench = Bench(config, seed=width)
 
     async def scenario(ctx):

@@ -113,7 +113,8 @@ async def latency(dut: Any) -> dict[str, Any]:
 async def flood(dut: Any, storage: Storage, chosen: list[tuple[int, int]]) -> float:
     """Offer an event in every clock; messages per clock from the first to the last."""
     pins = Pins(dut, "i_event")
-    offered, messages = 0, []
+    offered = 0
+    messages: list[int] = []
     pins.offer(vector(*chosen[0]))
     limit = now() + 20 * len(chosen) + 1000
     while len(messages) < len(chosen):
@@ -158,7 +159,8 @@ async def checks(dut: Any, storage: Storage, count: int) -> float:
         target = {"ims": 1, "index": index}
         questions.append(pack(Check, vector=target, pasid=pasid, pasid_enable=1))
         expected.append(int(good))
-    offered, times = 0, []
+    offered = 0
+    times: list[int] = []
     answers.take()
     asked.offer(questions[0])
     limit = now() + 20 * count + 1000

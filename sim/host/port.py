@@ -113,9 +113,10 @@ class RtlPort:
         observer.advertised(unpack(int(self._dut.granted.value)))
         observer.granted(self.totals)
 
-    async def send(self, tlp: Tlp) -> None:
+    async def send(self, tlp: Any) -> None:
         """Queue a TLP for the device. Returns at once."""
         tlp.release_fc()
+        tlp = tlp if isinstance(tlp, Tlp) else Tlp(tlp)
         self.queue(tlp.pack(), FLOWS[tlp.get_fc_type()])
 
     def queue(self, packet: bytes, flow: Flow, sent: Event | None = None) -> None:

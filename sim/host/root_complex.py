@@ -55,17 +55,20 @@ class Behaviour:
 
 
 class _Routing:
-    """Routing of the TLPs that cocotbext-pcie's bridges do not know."""
+    """Routing of the TLPs that cocotbext-pcie's bridges do not know.
 
-    def match_tlp(self, tlp: Tlp) -> bool:
-        if tlp.is_memory:
+    Those that it makes by itself are of its own class and pass as they are.
+    """
+
+    def match_tlp(self, tlp: Any) -> bool:
+        if isinstance(tlp, Tlp) and tlp.is_memory:
             return bool(self.match_bar(tlp.address))  # type: ignore[attr-defined]
-        if tlp.is_message:
+        if isinstance(tlp, Tlp) and tlp.is_message:
             return False
         return bool(super().match_tlp(tlp))  # type: ignore[misc]
 
-    def match_tlp_secondary(self, tlp: Tlp) -> bool:
-        if tlp.is_memory:
+    def match_tlp_secondary(self, tlp: Any) -> bool:
+        if isinstance(tlp, Tlp) and tlp.is_memory:
             low = self.mem_base <= tlp.address <= self.mem_limit  # type: ignore[attr-defined]
             base, limit = self.prefetchable_mem_base, self.prefetchable_mem_limit  # type: ignore[attr-defined]
             return bool(low or base <= tlp.address <= limit)
@@ -188,8 +191,9 @@ class TocsinRootComplex(RootComplex):  # type: ignore[misc]
         completion: Tlp = queue.get_nowait()
         return completion
 
-    async def handle_tlp(self, tlp: Tlp) -> None:
-        """Take a TLP of the device."""
+    async def handle_tlp(self, tlp: Any) -> None:
+        """Take a TLP of the device, or of the root port itself."""
+        tlp = tlp if isinstance(tlp, Tlp) else Tlp(tlp)
         kind = tlp.fmt_type
         if kind in COMPLETIONS:
             if not self.tag_active[tlp.tag]:

@@ -138,7 +138,7 @@ class Completer(Component):
         connect(m, reply.o, flipped(self.o_completion))
 
         request, hits, ruling = Signal(Request), Signal(Hits), Signal(Ruling)
-        posted, index = Signal(), Signal(4)
+        posted, taking, index = Signal(), Signal(), Signal(4)
         # The DW, counted from word 0, that is the last one of the request.
         stop = Signal(5)
         done, memory = Signal(), Signal()
@@ -155,7 +155,7 @@ class Completer(Component):
         ]
         with m.If(~self.o_error.valid | self.o_error.ready):
             m.d.sync += self.o_error.valid.eq(0)
-        self._connect_narrow(m, narrow, posted)
+        self._connect_narrow(m, narrow, posted, taking)
         self._connect_access(m, request, buffer, index, stop, ruling)
         self._connect_submission(m, request, posted, narrow, submit)
         self._connect_reply(m, request, ruling, extent, buffer, index, reply)
@@ -178,6 +178,7 @@ class Completer(Component):
                     with m.Else():
                         m.next = "LOAD"
             with m.State("SUBMIT"):
+                m.d.comb += taking.eq(1)
                 m.d.comb += [submit.i.valid.eq(narrow.o.valid), narrow.o.ready.eq(submit.i.ready)]
                 with m.If(narrow.o.valid & narrow.o.ready & narrow.o.p.last):
                     m.next = "VERDICT"
@@ -189,6 +190,7 @@ class Completer(Component):
                     self._conclude(m, posted)
             with m.State("LOAD"):
                 m.d.comb += [
+                    taking.eq(1),
                     narrow.o.ready.eq(1),
                     buffer.write.eq(narrow.o.valid),
                     buffer.data_in.eq(narrow.o.p.data),
@@ -274,9 +276,10 @@ class Completer(Component):
         with m.Else():
             m.next = "ANSWER"
 
-    def _connect_narrow(self, m, narrow, posted):
+    def _connect_narrow(self, m, narrow, posted, taking):
+        """Let the beats of the chosen request in, once it has been chosen."""
         for source, chosen in ((self.i_posted, posted), (self.i_non_posted, ~posted)):
-            with m.If(chosen):
+            with m.If(taking & chosen):
                 m.d.comb += [
                     narrow.i.valid.eq(source.valid),
                     narrow.i.payload.eq(source.payload),

@@ -37,10 +37,12 @@ class TransmitPath(Component):
         # The non-posted packet, one beat at a time, and how many posted ones it must let go first.
         self._aside = Signal(Packet(Request, config.data_width))
         self._aside_valid = Signal()
+        self._aside_may_go = Signal()
         self._ahead = Signal(2)
         self._posted_waiting = Signal(2)
         # Which of the two goes on; fixed from the first offer to the last beat.
         self._side = Signal()
+        self._side_now = Signal()
         self._held = Signal()
         requests = packet_stream(Request, config.data_width)
         completions = packet_stream(Completion, config.data_width)
@@ -77,8 +79,9 @@ class TransmitPath(Component):
         posted_waiting_next = Signal.like(posted_waiting)
         m.d.comb += self.i_non_posted.ready.eq(~aside_valid)
 
-        side, held, side_now = self._side, self._held, Signal()
-        ordered, non_posted = Signal(), Signal()
+        side, held, side_now = self._side, self._held, self._side_now
+        # Credits are known late, so the choice goes by what they said a clock ago.
+        ordered, starved, non_posted = Signal(), Signal(), self._aside_may_go
         valid, ready, first, last = Signal(), Signal(), Signal(), Signal()
         is_completion = Signal()
         head = queue.o.p
@@ -90,22 +93,18 @@ class TransmitPath(Component):
                 queue.o.valid
                 & Mux(head.header.is_completion, completion_gate.enough, posted_gate.enough)
             ),
-            non_posted.eq(aside_valid & non_posted_gate.enough & (ahead == 0)),
-            side_now.eq(Mux(held, side, non_posted & (~ordered | ~side))),
+            side_now.eq(Mux(held, side, non_posted & (~side | ~queue.o.valid | starved))),
             is_completion.eq(~side_now & head.header.is_completion),
             first.eq(Mux(side_now, aside.first, head.first)),
             last.eq(Mux(side_now, aside.last, head.last)),
             # Credits are for the whole packet, so only its first beat asks for them.
             valid.eq(
-                Mux(
-                    side_now,
-                    aside_valid & (~aside.first | non_posted),
-                    queue.o.valid & (~head.first | ordered),
-                )
+                Mux(side_now, aside_valid & non_posted, queue.o.valid & (~head.first | ordered))
             ),
             ready.eq(Mux(is_completion, self.o_completion.ready, self.o_request.ready)),
             queue.o.ready.eq(valid & ready & ~side_now),
         ]
+        m.d.sync += starved.eq(queue.o.valid & ~ordered)
         with m.If(valid):
             m.d.sync += [side.eq(side_now), held.eq(~(ready & last))]
 
@@ -125,14 +124,23 @@ class TransmitPath(Component):
                 ahead.eq(posted_waiting_next),
             ]
         with m.Else():
+            m.d.sync += non_posted.eq(
+                aside_valid & (~aside.first | (non_posted_gate.enough & (ahead == 0)))
+            )
             with m.If(valid & ready & side_now):
-                m.d.sync += aside_valid.eq(0)
+                m.d.sync += [aside_valid.eq(0), non_posted.eq(0)]
             with m.If(posted_gate.take & (ahead != 0)):
                 m.d.sync += ahead.eq(ahead - 1)
 
+        self._give(m, queue.o.p, is_completion, valid, ready & last)
+        return m
+
+    def _give(self, m, head, is_completion, valid, taken):
+        """Drive the outputs, and fill in who we are."""
+        aside, side_now = self._aside, self._side_now
         # The ID may change under a waiting packet, so each packet keeps the one it began with.
         routing_id = Signal.like(self.settings.routing_id)
-        with m.If(~valid | (ready & last)):
+        with m.If(~valid | taken):
             m.d.sync += routing_id.eq(self.settings.routing_id)
         request, completion = self.o_request, self.o_completion
         m.d.comb += [
@@ -146,7 +154,6 @@ class TransmitPath(Component):
         for output in (request, completion):
             m.d.comb += [
                 output.p.data.eq(Mux(side_now, aside.data, head.data)),
-                output.p.first.eq(first),
-                output.p.last.eq(last),
+                output.p.first.eq(Mux(side_now, aside.first, head.first)),
+                output.p.last.eq(Mux(side_now, aside.last, head.last)),
             ]
-        return m

@@ -243,6 +243,8 @@ class Order(Elaboratable):
                 | self.out_non_posted
                 | (path._aside_valid & (path._ahead == 0))
             ),
+            Assert(~path._aside_may_go | path._aside_valid),
+            Assert(~path._aside_may_go | ~aside.first | (path._ahead == 0)),
         ]
         with m.If(head_valid):
             written = mark(head)

@@ -7,8 +7,9 @@ from ..csr.bus import CsrSignature
 from .pending import Places
 from .permission import Permission, PermissionWrite
 from .pipe import WINDOW_BITS, Entry, EntryWrite, Turn
-from .records import Vector
+from .walker import Walker
 from .windows import Window, Windows
+from .word import Word
 
 BURST_LOG2 = 6
 """Log2 of the pending bits that are looked at in one turn: those of a word of the PBA."""
@@ -61,7 +62,7 @@ class Keeper(Component):
         As of :class:`hw.interrupts.pipe.EventPipe`.
     permission, permission_write
         ``look`` and ``write`` of :class:`hw.interrupts.permission.PermissionCheck`.
-    place, pending, clear, clear_place
+    place, pending, clear
         As of :class:`hw.interrupts.pending.PendingBits`.
     """
 
@@ -86,58 +87,61 @@ class Keeper(Component):
                 "place": Out(places.bits),
                 "pending": In(1),
                 "clear": Out(1),
-                "clear_place": Out(places.bits),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         places = self._places
-        # Bit ``places.bits`` of the cursor tells the end from the beginning.
-        self._cursor = cursor = Signal(places.bits + 1, init=places.first)
-        self._last = Signal()
-        self._step = Signal(BURST_LOG2 + 1)
-        self._wipe, self._everything = Signal(), Signal(init=1)
+        m.submodules.walker = self._walker = walker = Walker(places)
+        m.submodules.word = self._word = word = Word()
+        # Pending bits looked at in this turn, and between turns the clocks of rest.
+        self._step = step = Signal(BURST_LOG2 + 1)
+        self._advance_step, self._clear_step = Signal(), Signal()
+        self._reset, self._wipe, self._sweep_due = Signal(init=1), Signal(init=1), Signal()
         self._restart, self._scanning, self._scan_next = Signal(), Signal(), Signal()
-        self._for_scan = Signal()
-        self._window_now, self._upper, self._write_now = Signal(Window), Signal(), Signal()
-        self._sweeping = Signal()
-        self._vector = Signal(Vector)
+        self._for_scan, self._upper, self._is_write = Signal(), Signal(), Signal()
+        self._window_now, self._was_pending = Signal(Window), Signal()
         # Reads of pending bits on their way.
         self._asked, self._answered = Signal(), Signal()
-        self._cursors = [Signal.like(cursor), Signal.like(cursor)]
 
+        access = self.csr.access.p
+        is_msix = places.is_msix(walker.place)
+        self._allowed = Mux(is_msix, self.allow_msix, self.allow_ims)
         m.d.comb += [
-            self._last.eq(cursor == places.count + places.end - 1),
-            self.turn.vector.eq(self._vector),
-            self.place.eq(places.of(self._vector)),
-            self.clear_place.eq(
-                Mux(self._sweeping, cursor[: places.bits], places.of(self._vector))
-            ),
             self.hold.eq(1),
             self.busy.eq(1),
+            self.turn.vector.eq(places.vector(walker.place)),
+            self.place.eq(walker.place),
+            self.csr.result.payload.eq(word.word),
+            word.window.eq(self._window_now),
+            word.upper.eq(self._upper),
+            word.written.eq(access.strobe & self._is_write.replicate(8)),
+            word.data.eq(access.data),
+            word.look.eq(self.look),
+            word.permission.eq(self.permission),
+            word.pending.eq(self.pending),
         ]
-        m.d.sync += [
-            self._answered.eq(self._asked),
-            self._asked.eq(0),
-            self._cursors[0].eq(cursor),
-            self._cursors[1].eq(self._cursors[0]),
-        ]
-        self._requests(m)
-        merged = self._merge(m)
-        with m.FSM(init="Sweep"):
+        with m.If(self._advance_step):
+            m.d.sync += step.eq(step + 1)
+        with m.If(self._clear_step):
+            m.d.sync += step.eq(0)
+        m.d.sync += [self._answered.eq(self._asked), self._asked.eq(0)]
+        with m.FSM(init="Rest"):
             self._rest(m)
             self._drain(m)
-            self._sweep(m)
+            self._sweep(m, is_msix)
             self._look_up(m)
-            self._write(m, merged)
+            self._write(m)
             self._send(m)
             self._gather(m)
             self._scan(m)
+        self._requests(m)
+        self._write_data(m)
         return m
 
     def _requests(self, m):
-        """Remember what asks for a rescan or a sweep."""
+        """Remember what asks for a rescan or a sweep. What asks now is not forgotten now."""
         allowed = Signal(2)
         m.d.sync += allowed.eq(Cat(self.allow_ims, self.allow_msix))
         with m.If((Cat(self.allow_ims, self.allow_msix) & ~allowed).any()):
@@ -146,136 +150,120 @@ class Keeper(Component):
             m.d.sync += self._wipe.eq(1)
 
     def _rest(self, m):
+        """Wait for something to do. The first rest after reset is none."""
         access = self.csr.access
         rested = self._step[REST_LOG2:].any()
         scan = self._scanning & rested & (self._scan_next | ~access.valid)
         window = self._windows.window(access.p.address)
+        asks = self._wipe | self._restart
         with m.State("Rest"):
             m.d.comb += [
-                self.hold.eq(0),
-                self.busy.eq(self._wipe | self._restart | self._scanning),
+                self.hold.eq(self._reset),
+                self.busy.eq(asks | self._sweep_due | self._scanning),
+                self._advance_step.eq(~rested),
+                self._walker.enter.eq(1),
+                self._walker.entry.eq(self._windows.place(self._places, window, access.p.address)),
+                self._walker.resume.eq(self._sweep_due | scan),
+                self._walker.rewind.eq(asks),
             ]
-            with m.If(~rested):
-                m.d.sync += self._step.eq(self._step + 1)
             m.d.sync += [
                 self._for_scan.eq(scan),
                 self._window_now.eq(window),
                 self._upper.eq(access.p.address[3]),
-                self._write_now.eq(access.p.write),
-                self._vector.index.eq(self._windows.index(window, access.p.address)),
-                self._vector.ims.eq(window == Window.IMS.value),
+                self._is_write.eq(access.p.write),
             ]
-            with m.If(self._wipe):
-                m.next = "Drain"
-            with m.Elif(self._restart):
+            with m.If(asks):
                 m.d.sync += [
+                    self._wipe.eq(0),
+                    self._sweep_due.eq(self._sweep_due | self._wipe),
                     self._restart.eq(0),
-                    self._scanning.eq(1),
-                    self._cursor.eq(self._places.first),
+                    self._scanning.eq(self._scanning | self._restart),
                 ]
-            with m.Elif(scan | access.valid):
-                with m.If(scan):
-                    m.d.sync += self._step.eq(0)
+            with m.Elif(self._sweep_due | scan | access.valid):
+                m.d.comb += self._clear_step.eq(scan)
                 m.next = "Drain"
 
     def _drain(self, m):
         with m.State("Drain"):
+            m.d.comb += self._word.clear.eq(1)
             with m.If(self.quiet):
-                with m.If(self._wipe):
-                    m.d.sync += [self._wipe.eq(0), self._cursor.eq(self._places.first)]
+                with m.If(self._sweep_due):
                     m.next = "Sweep"
                 with m.Elif(self._for_scan):
                     m.next = "Scan"
                 with m.Elif(self._window_now == Window.MSIX_PENDING):
-                    m.d.sync += self._step.eq(0)
+                    m.d.comb += self._clear_step.eq(1)
                     m.next = "Gather"
                 with m.Else():
                     m.next = "Ask"
 
-    def _sweep(self, m):
+    def _sweep(self, m, is_msix):
+        """Write reset values: the word is 0 all the time."""
         with m.State("Sweep"):
-            msix = self._places.is_msix(self._cursor)
             m.d.comb += [
-                self._sweeping.eq(1),
-                self.clear.eq(self._everything | ~msix),
+                self._walker.advance.eq(1),
+                self.clear.eq(self._reset | ~is_msix),
                 self.write.ims_address.eq(1),
                 self.write.ims_data.eq(1),
-                self.write.msix_address.eq(self._everything),
-                self.write.msix_data.eq(self._everything),
+                self.write.msix_address.eq(self._reset),
+                self.write.msix_data.eq(self._reset),
                 self.write.msix_ignore.eq(1),
                 self.permission_write.ims.eq(1),
                 self.permission_write.msix.eq(1),
             ]
-            m.d.sync += self._cursor.eq(self._cursor + 1)
-            with m.If(self._last):
+            with m.If(self._walker.at_last):
                 # A rescan that was under way has lost its place.
-                with m.If(self._scanning):
-                    m.d.sync += self._restart.eq(1)
-                m.d.sync += self._everything.eq(0)
+                m.d.sync += [
+                    self._reset.eq(0),
+                    self._sweep_due.eq(0),
+                    self._restart.eq(self._restart | self._scanning),
+                ]
                 m.next = "Rest"
 
     def _look_up(self, m):
         """Send a look-up through the pipes, and take the entry when it comes out."""
+        with m.State("Return"):
+            m.d.comb += self._walker.resume.eq(1)
+            m.next = "Ask"
         with m.State("Ask"):
             m.d.comb += self.turn_valid.eq(1)
             m.next = "Fetch"
         with m.State("Fetch"):
             m.next = "Take"
         with m.State("Take"):
-            allowed = Mux(self._vector.ims, self.allow_ims, self.allow_msix)
-            m.d.sync += [self._result.eq(self._image()), self._was_pending.eq(self.pending)]
+            m.d.comb += self._word.take.eq(1)
+            m.d.sync += self._was_pending.eq(self.pending)
             with m.If(self._for_scan):
-                with m.If(self.pending & ~self.look.mask & allowed):
+                m.next = "Scan"
+                with m.If(self.pending & ~self.look.mask & self._allowed):
                     m.next = "Send"
                 with m.Else():
-                    m.next = "Scan"
-            with m.Elif(self._write_now):
+                    m.d.comb += self._walker.advance.eq(1)
+            with m.Elif(self._is_write):
                 m.next = "Write"
             with m.Else():
                 m.d.comb += self.csr.access.ready.eq(1)
                 m.next = "Answer"
 
-    def _image(self):
-        """The word that software sees, from what came out of the pipes."""
-        look, permission = self.look, self.permission
-        ims = self._vector.ims
-        identity = Cat(look.ignore, permission.pasid_enable, C(0, 8), permission.pasid)
-        control = Cat(look.mask, Mux(ims, Cat(self.pending, identity), 0))
-        return Mux(
-            self._window_now == Window.MSIX_PERMISSION,
-            Cat(C(0, 2), identity),
-            Mux(self._upper, Cat(look.data, control), Cat(C(0, 2), look.address)),
-        )
-
-    def _merge(self, m):
-        """The word that a write makes of the one that was there, or zeros for a sweep."""
-        self._result, self._was_pending = Signal(64), Signal()
-        access = self.csr.access.p
-        merged = Signal(64)
-        m.d.comb += self.csr.result.payload.eq(self._result)
-        for byte in range(8):
-            lane = slice(8 * byte, 8 * byte + 8)
-            value = Mux(access.strobe[byte], access.data[lane], self._result[lane])
-            m.d.comb += merged[lane].eq(Mux(self._sweeping, 0, value))
-        index = Mux(self._sweeping, self._cursor[: len(self._vector.index)], self._vector.index)
-        write, permission = self.write, self.permission_write
+    def _write_data(self, m):
+        """What is written always comes from the word; the states decide which part of it."""
+        word, write, permission = self._word.word, self.write, self.permission_write
         m.d.comb += [
-            write.index.eq(index),
-            write.entry.address.eq(merged[2:]),
-            write.entry.data.eq(merged[:32]),
-            write.entry.mask.eq(merged[32] | self._sweeping),
-            write.entry.ignore.eq(merged[34]),
-            write.msix_ignore_value.eq(merged[2]),
-            permission.index.eq(index),
-            permission.ims_permission.eq(Cat(merged[35], merged[44:])),
-            permission.msix_permission.eq(Cat(merged[3], merged[12:32])),
+            write.index.eq(self._walker.place),
+            write.entry.address.eq(word[2:]),
+            write.entry.data.eq(word[:32]),
+            write.entry.mask.eq(word[32] | self._sweep_due),
+            write.entry.ignore.eq(word[34]),
+            write.msix_ignore_value.eq(word[2]),
+            permission.index.eq(self._walker.place),
+            permission.ims_permission.eq(Cat(word[35], word[44:])),
+            permission.msix_permission.eq(Cat(word[3], word[12:32])),
         ]
-        return merged
 
-    def _write(self, m, merged):
+    def _write(self, m):
         write = self.write
-        inside = merged[WINDOW_BITS:] == self._window
-        allowed = Mux(self._vector.ims, self.allow_ims, self.allow_msix)
+        inside = self._word.word[WINDOW_BITS:] == self._window
+        waits = self._was_pending & ~self._word.word[32] & self._allowed
         with m.State("Write"):
             m.d.comb += self.csr.access.ready.eq(1)
             m.next = "Answer"
@@ -296,9 +284,8 @@ class Keeper(Component):
                         write.msix_ignore.eq(1),
                         self.permission_write.msix.eq(1),
                     ]
-            entry = self._window_now != Window.MSIX_PERMISSION
-            waits = self._was_pending & ~merged[32] & allowed
-            with m.If(entry & self._upper & waits):
+            is_entry = self._window_now != Window.MSIX_PERMISSION
+            with m.If(is_entry & self._upper & waits):
                 m.next = "Send"
 
     def _send(self, m):
@@ -307,6 +294,7 @@ class Keeper(Component):
             m.d.comb += [self.turn_valid.eq(1), self.turn.send.eq(1), self.clear.eq(1)]
             m.next = "Answer"
             with m.If(self._for_scan):
+                m.d.comb += self._walker.advance.eq(1)
                 m.next = "Drain"
         with m.State("Answer"):
             m.d.comb += [self.hold.eq(0), self.csr.result.valid.eq(1)]
@@ -314,50 +302,40 @@ class Keeper(Component):
             with m.If(self.csr.result.ready):
                 m.next = "Rest"
 
+    def _walk(self, m, more):
+        """Ask for the pending bit at the walker's place and go on, ``more`` permitting."""
+        m.d.sync += self._asked.eq(more)
+        m.d.comb += [self._advance_step.eq(more), self._walker.advance.eq(more)]
+        return ~more & ~self._asked & ~self._answered
+
     def _gather(self, m):
         """Collect a word of the MSI-X pending bits."""
-        places = self._places
-        step, done = self._step[:BURST_LOG2], self._step[BURST_LOG2]
-        vector = Signal(Vector)
-        number = Cat(step, self._vector.index)
-        exists = [number < places.count - places.first]
-        for _ in range(2):
-            exists.append(Signal(name=f"exists{len(exists)}"))
-            m.d.sync += exists[-1].eq(exists[-2])
+        exists = self._step < self._places.count - self._places.first
         with m.State("Gather"):
-            m.d.comb += [vector.index.eq(number), self.place.eq(places.of(vector))]
-            with m.If(~done):
-                m.d.sync += [self._asked.eq(1), self._step.eq(self._step + 1)]
-            with m.If(self._answered):
-                m.d.sync += self._result.eq(Cat(self._result[1:], self.pending & exists[-1]))
-            with m.If(done & ~self._asked & ~self._answered):
+            over = self._walk(m, ~self._step[BURST_LOG2])
+            for _ in range(2):
+                earlier, exists = exists, Signal()
+                m.d.sync += exists.eq(earlier)
+            m.d.comb += [
+                self._word.gather.eq(self._answered),
+                self._word.bit.eq(self.pending & exists),
+            ]
+            with m.If(over):
                 m.d.comb += self.csr.access.ready.eq(1)
                 m.next = "Answer"
 
     def _scan(self, m):
         """Look at pending bits until one is set, 64 have been looked at, or there are no more."""
-        places = self._places
-        end = self._cursor == places.count + places.end
-        done = self._step[BURST_LOG2] | end
         with m.State("Scan"):
-            m.d.comb += self.place.eq(self._cursor)
-            with m.If(~done):
-                m.d.sync += [
-                    self._asked.eq(1),
-                    self._step.eq(self._step + 1),
-                    self._cursor.eq(self._cursor + 1),
-                ]
+            over = self._walk(m, ~self._step[BURST_LOG2] & ~self._walker.at_end)
+            # Where the walker was when it asked for what is answered now.
+            m.d.comb += self._walker.mark.eq(1)
             with m.If(self._answered & self.pending):
-                # Afterwards, go on from its successor.
-                m.d.sync += [
-                    self._vector.eq(places.vector(self._cursors[1])),
-                    self._cursor.eq(self._cursors[0]),
-                    self._asked.eq(0),
-                    self._answered.eq(0),
-                ]
-                m.next = "Ask"
-            with m.Elif(done & ~self._asked & ~self._answered):
-                m.d.sync += [self._step.eq(0), self._scan_next.eq(0)]
-                with m.If(end):
+                m.d.sync += [self._asked.eq(0), self._answered.eq(0)]
+                m.next = "Return"
+            with m.Elif(over):
+                m.d.comb += self._clear_step.eq(1)
+                m.d.sync += self._scan_next.eq(0)
+                with m.If(self._walker.at_end):
                     m.d.sync += self._scanning.eq(0)
                 m.next = "Rest"

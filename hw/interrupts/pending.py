@@ -26,21 +26,21 @@ class Places:
         self.count = 1 << self.bits
         self.first = self.count - msix_vectors
         self.end = ims_vectors
-        self._msix_bits = ceil_log2(msix_vectors)
+        self.msix_bits = ceil_log2(msix_vectors)
 
     def of(self, vector):
         """Place of a vector."""
-        msix = Cat(vector.index[: self._msix_bits], ~C(0, self.bits - self._msix_bits))
+        msix = Cat(vector.index[: self.msix_bits], ~C(0, self.bits - self.msix_bits))
         return Mux(vector.ims, vector.index[: self.bits], msix)
 
     def is_msix(self, place):
         """Whether a place is of an MSI-X vector."""
-        return place[self._msix_bits : self.bits].all()
+        return place[self.msix_bits : self.bits].all()
 
     def vector(self, place):
         """Vector of a place, as a value of the shape of :class:`Vector`."""
         msix = self.is_msix(place)
-        low, high = place[: self._msix_bits], place[self._msix_bits : self.bits]
+        low, high = place[: self.msix_bits], place[self.msix_bits : self.bits]
         index = Cat(low, high & ~msix.replicate(len(high)), C(0, 14))[:14]
         return Cat(index, ~msix)
 
@@ -63,10 +63,9 @@ class PendingBits(Component):
     set_valid, set : ``In(1)``, ``In(Vector)``
         Set the bit of a vector.
     clear : ``In(1)``
-        Clear the bit of ``clear_place``.
-    clear_place : ``In(range(places.count))``
+        Clear the bit at ``place``. What is read in this clock is undefined.
     place : ``In(range(places.count))``
-        The bit to read.
+        The bit to read or to clear.
     pending : ``Out(1)``
     """
 
@@ -78,7 +77,6 @@ class PendingBits(Component):
                 "set_valid": In(1),
                 "set": In(Vector),
                 "clear": In(1),
-                "clear_place": In(places.bits),
                 "place": In(places.bits),
                 "pending": Out(1),
             }
@@ -89,7 +87,7 @@ class PendingBits(Component):
         m.submodules.bits = bits = BlockRam(self._places.count, 1, self._technology)
         m.d.comb += [
             bits.write.eq(self.set_valid | self.clear),
-            bits.write_address.eq(Mux(self.set_valid, self._places.of(self.set), self.clear_place)),
+            bits.write_address.eq(Mux(self.set_valid, self._places.of(self.set), self.place)),
             bits.write_data.eq(self.set_valid),
             bits.enable.eq(1),
             bits.read_address.eq(self.place),

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
+from .compare import at_least
 from .pipe import LUTRAM_MSIX
 from .ram import ram
 from .records import Check, Vector
@@ -86,7 +87,9 @@ class PermissionCheck(Component):
         m.d.sync += held.eq(self.hold)
         vector = Signal(Vector)
         m.d.comb += vector.eq(Mux(held, self.vector, self.i.p.vector))
-        exists = Mux(vector.ims, vector.index < self._ims, vector.index < self._msix)
+        exists = ~Mux(
+            vector.ims, at_least(vector.index, self._ims), at_least(vector.index, self._msix)
+        )
 
         step = Signal()
         first_valid = Signal()

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
+from .compare import at_least
 from .ram import ram
 from .records import Message, Vector
 
@@ -142,7 +143,9 @@ class EventPipe(Component):
         with m.If(ready):
             m.d.sync += stored.eq(self.i.p)
 
-        exists = Mux(vector.ims, vector.index < self._ims, vector.index < self._msix)
+        exists = ~Mux(
+            vector.ims, at_least(vector.index, self._ims), at_least(vector.index, self._msix)
+        )
         is_event = ready | stored_valid
         first_event, first_send, second_event, second_send = (
             Signal(name=name) for name in ("first_event", "first_send", "event", "send")

@@ -7,6 +7,9 @@ from amaranth.utils import ceil_log2
 
 TECHNOLOGIES = ("generic", "ecp5")
 
+_BANK = 16
+"""Words of a RAM made of lookup tables on the ECP5."""
+
 _ECP5_WIDTHS = {512: 36, 1024: 18, 2048: 9, 4096: 4, 8192: 2, 16384: 1}
 """Depth to width of a DP16KD, from Lattice's memory usage guide for ECP5 (FPGA-TN-02204)."""
 
@@ -70,31 +73,42 @@ class Ram(Component):
             }
         )
 
-    def _connect(self, m, memory, domain):
-        """Connect the write port and one read port of an inferred memory."""
-        port, reader = memory.write_port(), memory.read_port(domain=domain)
-        m.d.comb += [
-            port.en.eq(self.write),
-            port.addr.eq(self.write_address),
-            port.data.eq(self.write_data),
-            reader.addr.eq(self.read_address),
-        ]
-        return reader
-
 
 class DistributedRam(Ram):
-    """A :class:`Ram` of lookup tables."""
+    """A :class:`Ram` of lookup tables.
+
+    It is made of banks of 16 words, the size of a RAM of lookup tables on the ECP5. Each has a
+    register that is zero while the bank is not addressed, so that an OR joins them: a quarter of
+    the logic of what Yosys makes of a plain memory.
+    """
 
     def elaborate(self, platform):
         m = Module()
-        # Without the attribute, Yosys takes the register into the memory, and makes it a block.
-        m.submodules.memory = memory = Memory(
-            shape=self.width, depth=self.depth, init=[], attrs={"ram_style": "distributed"}
-        )
-        reader = self._connect(m, memory, "comb")
-        fetched = Signal(self.width)
+        words = []
+        low = ceil_log2(_BANK)
+        for number in range(-(-self.depth // _BANK)):
+            m.submodules[f"bank{number}"] = bank = Memory(
+                shape=self.width, depth=_BANK, init=[], attrs={"ram_style": "distributed"}
+            )
+            writer, reader = bank.write_port(), bank.read_port(domain="comb")
+            m.d.comb += [
+                writer.en.eq(self.write & (self.write_address[low:] == number)),
+                writer.addr.eq(self.write_address[:low]),
+                writer.data.eq(self.write_data),
+                reader.addr.eq(self.read_address[:low]),
+            ]
+            words.append(reader.data)
+        chosen = 0
+        for number, word in enumerate(words):
+            fetched = Signal(self.width, name=f"fetched{number}", reset_less=True)
+            with m.If(self.enable):
+                m.d.sync += fetched.eq(word)
+            # Outermost, so that it becomes the synchronous reset of the register.
+            with m.If(self.enable & (self.read_address[low:] != number)):
+                m.d.sync += fetched.eq(0)
+            chosen = chosen | fetched
         with m.If(self.enable):
-            m.d.sync += [fetched.eq(reader.data), self.read_data.eq(fetched)]
+            m.d.sync += self.read_data.eq(chosen)
         return m
 
 
@@ -125,8 +139,14 @@ class BlockRam(Ram):
             self._elaborate_ecp5(m)
         else:
             m.submodules.memory = memory = Memory(shape=self.width, depth=self.depth, init=[])
-            reader = self._connect(m, memory, "sync")
-            m.d.comb += reader.en.eq(self.enable)
+            writer, reader = memory.write_port(), memory.read_port()
+            m.d.comb += [
+                writer.en.eq(self.write),
+                writer.addr.eq(self.write_address),
+                writer.data.eq(self.write_data),
+                reader.en.eq(self.enable),
+                reader.addr.eq(self.read_address),
+            ]
             with m.If(self.enable):
                 m.d.sync += self.read_data.eq(reader.data)
         return m

@@ -146,6 +146,5 @@ class MessageStore(Component):
             pending.place.eq(keeper.place),
             keeper.pending.eq(pending.pending),
             pending.clear.eq(keeper.clear),
-            pending.clear_place.eq(keeper.clear_place),
         ]
         return m

@@ -6,6 +6,7 @@ from amaranth.utils import ceil_log2
 
 from ..regs.bar0 import bar0
 from ..regs.config import Config
+from .compare import at_least
 
 
 class Window(enum.Enum, shape=2):
@@ -40,16 +41,29 @@ class Windows:
         """Window of an offset; the tables follow one another in the order of :class:`Window`."""
         result = C(0, 2)
         for window, table in self._tables.items():
-            result = Mux(address >= table.offset, window.value, result)
+            result = Mux(at_least(address, table.offset), window.value, result)
         return result
 
-    def index(self, window, address):
-        """Number of the entry, or of the 64-bit word of pending bits, at an offset."""
-        result = C(0, 14)
-        for candidate, table in self._tables.items():
-            bits = ceil_log2(table.count * table.stride)
-            inside = address[:bits]
-            if table.offset % (1 << bits):
-                inside = (address - table.offset)[:bits]
-            result = Mux(window == candidate.value, inside[ceil_log2(table.stride) :], result)
-        return result[:14]
+    def place(self, places, window, address):
+        """Place of the entry at an offset; for pending bits, of the first in the 64-bit word."""
+        ims = self._inside(Window.IMS, address)[4 : 4 + places.bits]
+        bits = places.msix_bits
+        msix = Mux(
+            window == Window.MSIX_PENDING.value,
+            Cat(C(0, 6), self._inside(Window.MSIX_PENDING, address)[3:])[:bits],
+            Mux(
+                window == Window.MSIX.value,
+                self._inside(Window.MSIX, address)[4:],
+                self._inside(Window.MSIX_PERMISSION, address)[3:],
+            )[:bits],
+        )
+        msix_place = Cat(msix, C(places.first >> bits, places.bits - bits))
+        return Mux(window == Window.IMS.value, ims, msix_place)
+
+    def _inside(self, window, address):
+        """Offset in a table, modulo a power of two that it fits into."""
+        table = self._tables[window]
+        bits = ceil_log2(table.count * table.stride)
+        # What the table is aligned to needs no subtraction.
+        low = min((table.offset & -table.offset).bit_length() - 1, bits)
+        return Cat(address[:low], (address[low:bits] - (table.offset >> low))[: bits - low])

@@ -214,11 +214,13 @@ class Receiver(Component):
         self._report(m, unpack, gate_p, gate_n)
         self._release(m, posted, self.o_posted, gate_p, precedence.posted_out)
         self._release(m, non_posted, self.o_non_posted, gate_n, precedence.non_posted_out)
-        # What follows the first beat of a request is always clear, as nothing came before it.
+        # Departures count 1 clock late, so the request behind one that has just left waits for that.
+        clear = Signal()
         m.d.comb += [
-            self.o_non_posted.valid.eq(non_posted.o.valid & precedence.clear),
+            clear.eq(precedence.clear & ~precedence.non_posted_out),
+            self.o_non_posted.valid.eq(non_posted.o.valid & clear),
             self.o_non_posted.payload.eq(non_posted.o.payload),
-            non_posted.o.ready.eq(self.o_non_posted.ready & precedence.clear),
+            non_posted.o.ready.eq(self.o_non_posted.ready & clear),
             precedence.posted_in.eq(gate_p.spend),
             precedence.non_posted_in.eq(gate_n.spend),
         ]
@@ -296,9 +298,9 @@ class Receiver(Component):
 
     def _release(self, m, fifo, port, gate, departed):
         """Give credits back when a request has left."""
-        m.d.comb += [
+        m.d.comb += gate.free.eq(departed)
+        m.d.sync += [
             departed.eq(port.valid & port.ready & port.p.last),
-            gate.free.eq(departed),
             gate.free_data.eq(_data_credits(fifo.o.p.header)),
         ]
 

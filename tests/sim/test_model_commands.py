@@ -434,3 +434,25 @@ def test_drain_under_way_ends_when_the_device_halts():
     bench.config_write(0x04, 0x2, 2)
     bench.device.settle()
     assert bench.get("cmdstatus") == CommandError.HARDWARE
+
+
+# Locked registers
+
+
+def test_configuration_of_the_device_is_locked_unless_it_is_disabled():
+    bench = enabled()
+    before = bench.get("gencfg"), bench.get("evlcfg"), bench.read(0x80, 16)
+    groups = bench.space.table("grpcfg").entry(0)
+    members = bench.read(groups, 8)
+    bench.set("gencfg", read_buffer_limit=9)
+    bench.set("evlcfg", size=77)
+    bench.group(0b11)
+    assert (bench.get("gencfg"), bench.get("evlcfg"), bench.read(0x80, 16)) == before
+    assert bench.read(groups, 8) == members
+    bench.command(Command.DISABLE_DEVICE)
+    bench.set("gencfg", read_buffer_limit=9)
+    bench.set("evlcfg", size=77)
+    bench.group(0b11)
+    assert bench.get("gencfg") == 9
+    assert bench.get("evlcfg", "size") == 77
+    assert bench.read(groups, 8) == 0b11

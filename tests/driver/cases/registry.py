@@ -16,9 +16,11 @@ CASES: dict[str, Case] = {}
 CONFIG = Config(ims_vectors=256, msix_vectors=8, queues=4, queue_slots=32)
 """Small enough to exhaust, large enough to have neighbours."""
 
-QUICK = Timeouts(command=20_000, drain=400_000, operation=100_000, submit=100_000, reset=400_000)
+QUICK = Timeouts(command=20_000, drain=200_000, operation=60_000, submit=40_000, reset=200_000)
 
 SHARED = QueueSettings(size=8)
+FIRE_TRIES = 400
+
 DEDICATED = QueueSettings(size=8, mode=Mode.DEDICATED)
 
 
@@ -66,11 +68,13 @@ async def fire(transport: Transport, queue: Queue, pasid: int, vector: Vector) -
     """Let the device ring a vector once, by a no-op without a completion record."""
     descriptor = Nop().encode(pasid=pasid, handle=vector.index)
     place = portal(queue.index, Portal.LIMITED | Portal.IMS, vector.index % 64)
-    while (
-        outcome := await transport.deferrable_write(PORTAL_BAR, place, descriptor)
-    ) is not Outcome.ACCEPTED:
+    for _ in range(FIRE_TRIES):
+        outcome = await transport.deferrable_write(PORTAL_BAR, place, descriptor)
+        if outcome is Outcome.ACCEPTED:
+            return
         assert outcome is Outcome.RETRY
         await transport.sleep(50)
+    raise AssertionError(f"queue {queue.index} stayed full")
 
 
 def pattern(size: int, seed: int) -> bytes:

@@ -15,6 +15,7 @@ from ..tlp.records import Packet, packet_stream
 from .decode import Decode
 from .move import Move
 from .record import RecordWriter
+from .records import Job
 
 
 class Engine(Component):
@@ -93,7 +94,7 @@ class Engine(Component):
             decode.pasid_privileged.eq(self.settings.pasid_privileged),
             self.stop_read.eq(move.stop_read),
         ]
-        job = decode.o.p
+        job = Signal(Job)
         fault, permitted, bytes_completed = Signal(8), Signal(), Signal(32)
         unwritten, dropped = self._count_writes(m, move, record, clear=decode.o.ready)
         unwanted = self._unwanted(m, job)
@@ -105,13 +106,17 @@ class Engine(Component):
         recordable = job.record_valid & ~discarded & (fault != Status.PRIVILEGE)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [permitted.eq(0), bytes_completed.eq(0), fault.eq(job.fault)]
+                m.d.comb += decode.o.ready.eq(1)
+                m.d.sync += [job.eq(decode.o.payload), permitted.eq(0), bytes_completed.eq(0)]
                 with m.If(decode.o.valid):
-                    m.next = "DECIDE"
-                    with m.If(unwanted):
-                        m.next = "DONE"
-                    with m.Elif(job.interrupt & ~job.handle_beyond):
-                        m.next = "ASK"
+                    m.next = "BEGIN"
+            with m.State("BEGIN"):
+                m.d.sync += fault.eq(job.fault)
+                m.next = "DECIDE"
+                with m.If(unwanted):
+                    m.next = "DONE"
+                with m.Elif(job.interrupt & ~job.handle_beyond):
+                    m.next = "ASK"
             with m.State("ASK"):
                 m.d.comb += self.o_check.valid.eq(1)
                 with m.If(self.o_check.ready):
@@ -162,7 +167,7 @@ class Engine(Component):
                 with m.If(self.o_event.ready):
                     m.next = "DONE"
             with m.State("DONE"):
-                m.d.comb += [self.o_done.valid.eq(1), decode.o.ready.eq(self.o_done.ready)]
+                m.d.comb += self.o_done.valid.eq(1)
                 with m.If(self.o_done.ready):
                     m.next = "IDLE"
         m.d.comb += move.stop.eq(unwanted)

@@ -2,85 +2,34 @@
 
 from amaranth import *
 from amaranth.lib import stream
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..csr.bus import CsrSignature
+from ..flow.packet_fifo import PacketFifo
 from ..flow.width import Narrow, Widen
 from ..queues.records import Submission
 from ..regs import Config
 from ..regs.bar0 import bar0
 from ..regs.bar2 import bar2_bytes
 from ..tlp.records import Completion, Kind, Request, Status, packet_stream
+from .completer_buffer import WIDTH, Buffer
 from .completer_rules import MOST_DW, Action, Hits, ReadExtent, Rules, Ruling, report
 from .config_space import ConfigSignature
 from .records import ErrorKind, ErrorReport, Settings
-
-WIDTH = 64
-"""Bits of a word on the register bus, at which the completer works whatever the wire's width."""
-
-
-class Buffer(Component):
-    """Payload of up to 64 bytes, seen as beats from one side and as register words from the other.
-
-    A register word is 8 bytes at an address divisible by 8; if the payload starts at an odd DW,
-    each word straddles two beats. The two DW lanes of a beat are memories of their own, so either
-    side moves 8 bytes a clock.
-
-    **Timing**: reads are combinational, writes take effect on the next clock.
-
-    Members
-    -------
-    index : ``In(4)``
-        Beat, or word, at hand.
-    words : ``In(1)``
-        ``index`` is that of a word.
-    odd : ``In(1)``
-        The payload starts in the upper half of word 0.
-    write : ``In(1)``
-    data_in : ``In(64)``
-    data_out : ``Out(64)``
-    """
-
-    index: In(4)
-    words: In(1)
-    odd: In(1)
-    write: In(1)
-    data_in: In(WIDTH)
-    data_out: Out(WIDTH)
-
-    def elaborate(self, platform):
-        m = Module()
-        swap = Signal()
-        m.d.comb += swap.eq(self.words & self.odd)
-        # With an odd start, lane 1 holds the lower half of a word, one place further down.
-        halves = [self.data_in[:32], self.data_in[32:]]
-        outs = []
-        for lane in range(2):
-            m.submodules[f"lane_{lane}"] = memory = Memory(shape=32, depth=MOST_DW // 2, init=[])
-            write, read = memory.write_port(), memory.read_port(domain="comb")
-            place = Signal(4, name=f"place_{lane}")
-            m.d.comb += [
-                place.eq(self.index - (swap if lane else 0)),
-                write.addr.eq(place),
-                write.data.eq(Mux(swap, halves[1 - lane], halves[lane])),
-                write.en.eq(self.write & ~place[3]),
-                read.addr.eq(place),
-            ]
-            outs.append(read.data)
-        m.d.comb += self.data_out.eq(Mux(swap, Cat(outs[1], outs[0]), Cat(outs[0], outs[1])))
-        return m
 
 
 class Completer(Component):
     """Serve requests to this function: registers, portals, configuration space.
 
     Non-posted requests are answered exactly once. Posted and non-posted requests are taken in turn;
-    that a non-posted one does not pass an earlier posted one is the receiver's business. A request
-    is over, with its completion accepted for transmission, before the next one is looked at.
+    that a non-posted one does not pass an earlier posted one is the receiver's business. A
+    non-posted request is over, with its completion accepted for transmission, before the next one
+    is looked at. Posted requests do not wait for that, as nothing posted may depend on what this
+    port sends; only while a configuration write is being answered they do, as it may reset the
+    function.
 
     **Timing**: a 64-byte write to a portal passes in 10 clocks plus the queue's verdict. A register
-    read takes 6 clocks, and 2 for each further 8 bytes, plus what the register bus takes.
+    read takes 8 clocks, and 3 for each further 8 bytes, plus what the register bus takes.
 
     **Errors**: as :class:`hw.pcie.completer_rules.Rules` has them, each reported once.
 
@@ -133,8 +82,12 @@ class Completer(Component):
         m.submodules.buffer = buffer = Buffer()
         m.submodules.narrow = narrow = Narrow(Request, width, WIDTH)
         m.submodules.submit = submit = Widen(Submission, WIDTH, width)
+        m.submodules.replies = replies = PacketFifo(
+            Completion, WIDTH, depth=MOST_DW // 2, packets=2
+        )
         m.submodules.reply = reply = Widen(Completion, WIDTH, width)
         connect(m, submit.o, flipped(self.o_submission))
+        connect(m, replies.o, reply.i)
         connect(m, reply.o, flipped(self.o_completion))
 
         request, hits, ruling = Signal(Request), Signal(Hits), Signal(Ruling)
@@ -158,13 +111,17 @@ class Completer(Component):
         self._connect_narrow(m, narrow, posted, taking)
         self._connect_access(m, request, buffer, index, stop, ruling)
         self._connect_submission(m, request, posted, narrow, submit)
-        self._connect_reply(m, request, ruling, extent, buffer, index, reply)
+        self._connect_reply(m, request, ruling, extent, buffer, index, replies)
+        waiting, resetting = self._watch(m, request, ruling, replies)
 
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += index.eq(0)
-                with m.If(self.i_posted.valid | self.i_non_posted.valid):
-                    self._choose(m, request, hits, posted)
+                may_post = self.i_posted.valid & ~resetting
+                may_ask = self.i_non_posted.valid & ~waiting
+                with m.If(may_post | may_ask):
+                    # After a posted request a non-posted one has its turn, and the other way round.
+                    self._choose(m, request, hits, posted, may_post & ~(may_ask & posted))
                     m.next = "RULE"
             with m.State("RULE"):
                 m.d.sync += [
@@ -200,48 +157,64 @@ class Completer(Component):
                     with m.If(narrow.o.p.last):
                         m.d.sync += index.eq(0)
                         self._start(m, ruling, memory, posted)
-            with m.State("ACCESS"):
-                m.d.comb += [self.csr.access.valid.eq(1), buffer.words.eq(1)]
-                with m.If(self.csr.access.ready):
-                    m.next = "RESULT"
-            with m.State("RESULT"):
-                m.d.comb += [
-                    self.csr.result.ready.eq(1),
-                    buffer.words.eq(1),
-                    buffer.write.eq(self.csr.result.valid & (ruling.action == Action.READ)),
-                    buffer.data_in.eq(self.csr.result.payload),
-                ]
-                with m.If(self.csr.result.valid):
-                    m.d.sync += index.eq(Mux(done, 0, index + 1))
-                    with m.If(done):
-                        self._conclude(m, posted)
-                    with m.Else():
-                        m.next = "ACCESS"
-            with m.State("CONFIG"):
-                m.d.comb += self.config.access.valid.eq(1)
-                with m.If(self.config.access.ready):
-                    m.next = "CONFIG RESULT"
-            with m.State("CONFIG RESULT"):
-                m.d.comb += [
-                    self.config.result.ready.eq(1),
-                    buffer.write.eq(self.config.result.valid),
-                    buffer.data_in.eq(self.config.result.payload),
-                ]
-                with m.If(self.config.result.valid):
-                    m.next = "ANSWER"
+            self._access_states(m, ruling, buffer, index, done, posted)
             with m.State("ANSWER"):
-                m.d.comb += reply.i.valid.eq(1)
-                with m.If(reply.i.ready):
+                m.d.comb += replies.i.valid.eq(1)
+                with m.If(replies.i.ready):
                     m.d.sync += index.eq(index + 1)
-                    with m.If(reply.i.p.last):
-                        m.d.comb += self.config.answered.eq(ruling.action == Action.CONFIG)
+                    with m.If(replies.i.p.last):
                         m.next = "IDLE"
         return m
 
-    def _choose(self, m, request, hits, posted):
+    def _access_states(self, m, ruling, buffer, index, done, posted):
+        """Reach registers, a word after the other, or configuration space."""
+        with m.State("ACCESS"):
+            m.d.comb += [self.csr.access.valid.eq(1), buffer.words.eq(1)]
+            with m.If(self.csr.access.ready):
+                m.next = "RESULT"
+        with m.State("RESULT"):
+            m.d.comb += [
+                self.csr.result.ready.eq(1),
+                buffer.words.eq(1),
+                buffer.write.eq(self.csr.result.valid & (ruling.action == Action.READ)),
+                buffer.data_in.eq(self.csr.result.payload),
+            ]
+            with m.If(self.csr.result.valid):
+                m.d.sync += index.eq(Mux(done, 0, index + 1))
+                with m.If(done):
+                    self._conclude(m, posted)
+                with m.Else():
+                    m.next = "ACCESS"
+        with m.State("CONFIG"):
+            m.d.comb += self.config.access.valid.eq(1)
+            with m.If(self.config.access.ready):
+                m.next = "CONFIG RESULT"
+        with m.State("CONFIG RESULT"):
+            m.d.comb += [
+                self.config.result.ready.eq(1),
+                buffer.write.eq(self.config.result.valid),
+                buffer.data_in.eq(self.config.result.payload),
+            ]
+            with m.If(self.config.result.valid):
+                m.next = "ANSWER"
+
+    def _watch(self, m, request, ruling, replies):
+        """Whether a completion waits to be accepted, and whether it is a configuration write's."""
+        waiting, resetting, config = Signal(), Signal(), Signal()
+        done = self.o_completion.valid & self.o_completion.ready & self.o_completion.p.last
+        m.d.comb += self.config.answered.eq(done & config)
+        with m.If(done):
+            m.d.sync += [waiting.eq(0), resetting.eq(0)]
+        with m.If(replies.i.valid):
+            m.d.sync += [
+                waiting.eq(1),
+                config.eq(ruling.action == Action.CONFIG),
+                resetting.eq(request.kind == Kind.CONFIG_WRITE),
+            ]
+        return waiting, resetting
+
+    def _choose(self, m, request, hits, posted, first):
         """Take the header of the request whose turn it is, and see where it goes."""
-        # After a posted request a non-posted one has its turn, and the other way round.
-        first = self.i_posted.valid & ~(self.i_non_posted.valid & posted)
         with m.If(first):
             m.d.sync += request.eq(self.i_posted.p.header)
         with m.Else():
@@ -324,8 +297,8 @@ class Completer(Component):
             submit.i.p.last.eq(narrow.o.p.last),
         ]
 
-    def _connect_reply(self, m, request, ruling, extent, buffer, index, reply):
-        header = reply.i.p.header
+    def _connect_reply(self, m, request, ruling, extent, buffer, index, replies):
+        header = replies.i.p.header
         with_data = Signal()
         with m.Switch(ruling.action):
             with m.Case(Action.READ, Action.ONES):
@@ -342,7 +315,7 @@ class Completer(Component):
             header.tag.eq(request.tag),
             header.tc.eq(request.tc),
             header.attr.eq(request.attr[:2]),
-            reply.i.p.data.eq(Mux(ruling.action == Action.ONES, ~C(0, WIDTH), buffer.data_out)),
-            reply.i.p.first.eq(index == 0),
-            reply.i.p.last.eq(~with_data | (index == (request.length_dw - 1) >> 1)),
+            replies.i.p.data.eq(Mux(ruling.action == Action.ONES, ~C(0, WIDTH), buffer.data_out)),
+            replies.i.p.first.eq(index == 0),
+            replies.i.p.last.eq(~with_data | (index == (request.length_dw - 1) >> 1)),
         ]

@@ -501,6 +501,49 @@ def test_posted_and_non_posted_requests_take_turns():
     assert order[:10] in (["posted", "non-posted"] * 5, ["non-posted", "posted"] * 5)
 
 
+def test_posted_requests_pass_while_a_completion_cannot_leave():
+    bench = Bench()
+
+    async def check(ctx):
+        bench.completions.open = False
+        for beat in payload_beats(read(BAR0), [], 64):
+            await offer(ctx, bench.dut.i_non_posted, beat)
+        for k in range(5):
+            await bench.post(ctx, write(BAR2, 16), [k] * 16)
+            await bench.post(ctx, write(BAR0 + 8), [k])
+        await bench.settle(ctx)
+        assert len(bench.submissions.taken) == 5
+        assert len(bench.accesses) == 6
+        bench.completions.open = True
+        await bench.completions.wait(ctx, 1)
+
+    bench.run(check)
+
+
+def test_nothing_passes_a_configuration_write_that_has_not_been_answered():
+    bench = Bench()
+
+    async def check(ctx):
+        bench.completions.open = False
+        header = request(Kind.CONFIG_WRITE, 0x0700_0004, 1)
+        for beat in payload_beats(header, [6], 64):
+            await offer(ctx, bench.dut.i_non_posted, beat)
+        await bench.settle(ctx)
+        header = write(BAR0)
+        header["fmt_type"] = 0x60
+        ctx.set(bench.dut.i_posted.payload, payload_beats(header, [1], 64)[0])
+        ctx.set(bench.dut.i_posted.valid, 1)
+        await bench.settle(ctx)
+        assert bench.accesses == [] and bench.answered == 0
+        bench.completions.open = True
+        await ctx.tick().until(bench.dut.i_posted.ready)
+        ctx.set(bench.dut.i_posted.valid, 0)
+        await bench.settle(ctx)
+        assert len(bench.accesses) == 1 and bench.answered == 1
+
+    bench.run(check)
+
+
 def test_portal_write_passes_in_few_clocks():
     bench = Bench()
     clocks = []

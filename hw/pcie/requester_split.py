@@ -114,11 +114,9 @@ class WriteSplitter(Component):
             ends.eq(beat.last | ((place_now | ~payload_mask[low:]).all())),
             self.write_address.eq(Cat(C(0, range(lanes)), self.filling) - shift),
             self.write_data.eq(beat.data),
+            # What lies behind the end of a packet is overwritten by the next.
             self.write_enable.eq(
-                Cat(
-                    valid & ((lane >= shift) | ~opening_now) & (lane < filled)
-                    for lane in range(lanes)
-                )
+                Cat(valid & ((lane >= shift) | ~opening_now) for lane in range(lanes))
             ),
         ]
         with m.If(valid):

@@ -31,7 +31,7 @@ class TagTimer(Component):
     waiting, quarantine : ``tags``
         Which tags are watched.
     disable : 1
-        Tags that wait do not age; those in quarantine do.
+        Tags that wait do not expire; once it falls, those that have waited long enough do.
     busy : 1
         ``busy_tag`` receives a completion in this clock, and does not expire.
     busy_tag : ``range(tags)``
@@ -84,9 +84,7 @@ class TagTimer(Component):
             self.recover.eq(step & quarantined & old),
             store.addr.eq(self.tag),
             store.en.eq(step),
-            store.data.eq(
-                Mux(is_new, 0, Mux(old | (waiting & self.disable), age.data, age.data + 1))
-            ),
+            store.data.eq(Mux(is_new, 0, Mux(old, age.data, age.data + 1))),
         ]
         with m.If(step):
             m.d.sync += [self.tag.eq(self.tag + 1), new.bit_select(self.tag, 1).eq(self.expire)]

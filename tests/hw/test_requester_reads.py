@@ -115,7 +115,7 @@ def test_reads_arrive_whole_and_in_order(seed, pause, rcb, data_width, max_read)
     bench = Bench(
         seed, pause=pause, rcb=rcb, data_width=data_width, settings={"max_read_bytes": max_read}
     )
-    commands = list(random_commands(bench.rng, 60, 1500))
+    commands = list(random_commands(bench.rng, 40, 1500))
     wanted = sum(len(list(bench.expected_chunks(*command))) for command in commands)
 
     async def main(ctx):
@@ -351,14 +351,14 @@ def test_tags_beyond_31_need_extended_tags(extended):
     bench.host.hold = True
 
     async def main(ctx):
-        await bench.read(ctx, 0, 128 * 100)
+        await bench.read(ctx, 0, 128 * 70)
         await bench.idle(ctx, 300)
         assert len(bench.host.open) == (64 if extended else 32)
         bench.host.hold = False
-        await bench.chunks.wait(ctx, 100)
+        await bench.chunks.wait(ctx, 70)
 
     bench.run(main)
-    bench.check([(0, 128 * 100)])
+    bench.check([(0, 128 * 70)])
     assert max(read.header.tag for read in bench.host.reads) == (63 if extended else 31)
 
 
@@ -388,6 +388,40 @@ def test_stopped_read_ends_with_a_final_chunk_wherever_it_is_stopped():
         addresses = [beats[0].header.address for beats in bench.chunks.taken]
         assert addresses[0] == 0x40 and addresses[-3:] == [0x8000, 0x8080, 0x8100]
         assert addresses[1:-3] == [128 * k for k in range(1, len(addresses) - 3)]
+
+
+def test_stop_between_chunks_that_are_answered_at_once_still_gives_a_final_one():
+    for wait in range(1, 12):
+        bench = Bench(40 + wait, settings={"bus_master": 0})
+
+        async def main(ctx, bench=bench, wait=wait):
+            await bench.read(ctx, 0, 256 * 50)
+            await ctx.tick().repeat(wait)
+            ctx.set(bench.dut.stop, 1)
+            await ctx.tick()
+            ctx.set(bench.dut.stop, 0)
+            await bench.idle(ctx, 20)
+
+        bench.run(main)
+        finals = [beats[0].header.final for beats in bench.chunks.taken]
+        assert finals == [0] * (len(finals) - 1) + [1]
+        assert len(finals) < 10
+
+
+def test_slow_consumer_is_not_overrun_while_a_tag_rests():
+    bench = Bench(41, tags=4, read_slot_bytes=128, completion_timeout_cycles=600)
+    bench.host.choose = lambda header: Answer.GOOD if header.address else Answer.NEVER
+    bench.host.check = lambda header: bench.host.open.pop(header.tag, None)
+
+    async def main(ctx):
+        await bench.read(ctx, 0, 128)
+        await bench.chunks.wait(ctx, 1)
+        bench.chunks.pause = 0.6
+        await bench.read(ctx, 128, 128 * 20)
+        await bench.chunks.wait(ctx, 21)
+
+    bench.run(main)
+    bench.check([(0, 128), (128, 128 * 20)])
 
 
 @pytest.mark.parametrize("hold", [False, True])

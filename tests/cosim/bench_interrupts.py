@@ -17,8 +17,8 @@ def offsets(layout):
 IN, OUT = offsets(INPUTS), offsets(OUTPUTS)
 
 
-def pack(x: Inputs, reset: int) -> int:
-    word = reset
+def pack(x: Inputs) -> int:
+    word = 0
     if x.event is not None:
         ims, index = x.event
         word |= 1 << IN["event_valid"][0] | (index | ims << 14) << IN["event"][0]
@@ -37,6 +37,10 @@ def pack(x: Inputs, reset: int) -> int:
     return word
 
 
+NOTHING = Inputs(message_ready=0, verdict_ready=0, result_ready=0, enable=0, bus_master=0)
+"""What the registers in front of the store hold after reset."""
+
+
 class Traffic:
     """Random inputs that obey the rules of streams, in phases of different character."""
 
@@ -51,10 +55,10 @@ class Traffic:
         rng = self.rng
         self.phase_left = rng.choice((50, 500, 3000))
         self.rate = {
-            name: rng.choice((0.0, 0.05, 0.5, 1.0)) for name in ("event", "check", "access")
+            name: rng.choice((0.0, 0.02, 0.1, 0.5, 1.0)) for name in ("event", "check", "access")
         }
         self.pause = {name: rng.choice((0.0, 0.0, 0.1, 0.5, 0.9)) for name in ("m", "v", "r")}
-        self.toggles = rng.choice((0.0, 0.001, 0.01, 0.1))
+        self.toggles = rng.choice((0.0, 0.0, 0.0005, 0.005, 0.05))
         self.wipes = rng.choice((0.0, 0.0, 0.0, 0.001))
         self.reads = rng.choice((0.1, 0.5, 0.9))
         self.hot = [self.any_vector() for _ in range(rng.choice((1, 3, 20)))]
@@ -108,6 +112,8 @@ class Traffic:
             value = value & 0xFFF_FFFF_FFFF | pasid
             if rng.random() < 0.7:
                 value &= ~(4 << 32)
+            if rng.random() < 0.5:
+                value &= ~(1 << 32)
         return address, 1, strobe, value
 
     def next(self, out):
@@ -132,6 +138,10 @@ class Traffic:
         if self.toggles and rng.random() < self.toggles:
             name = rng.choice(("enable", "function_mask", "bus_master"))
             setattr(x, name, 1 - getattr(x, name))
+        elif not (x.enable and x.bus_master) or x.function_mask:
+            # What is off comes on again soon, as it holds everything up.
+            if rng.random() < 0.01:
+                x.enable, x.function_mask, x.bus_master = 1, 0, 1
         x.reset_ims = int(self.wipes > 0 and rng.random() < self.wipes)
         return x
 
@@ -167,6 +177,13 @@ def differences(word: int, x: Inputs, expected, last_write: bool) -> list[str]:
     return [f"{n} {got(n):#x} instead of {v:#x}" for n, v in pairs if got(n) != v]
 
 
+async def reset(dut, config):
+    dut.rst.value = 1
+    await cycles(1)
+    dut.rst.value = 0
+    return MessageStoreModel(config), NOTHING
+
+
 @bench(limit_cycles=1 << 40)
 async def lockstep(dut):
     options = parameters()
@@ -174,33 +191,26 @@ async def lockstep(dut):
     total = options["clocks"]
     rng = random.Random(random.getrandbits(64))
     traffic = Traffic(config, rng)
-    traffic.new_phase()
     counts = {"events": 0, "messages": 0, "accesses": 0, "checks": 0, "resets": 0}
-    model = None
     last_write = False
-    x, reset = traffic.x, 1
-    dut.i.value = pack(x, reset)
-    await cycles(2)
+    model, x = await reset(dut, config)
     for clock in range(total):
-        if reset:
-            model = MessageStoreModel(config)
+        out = model.step(x)
+        if found := differences(int(dut.o.value), x, out, last_write):
+            raise AssertionError(f"clock {clock}: {'; '.join(found)}; inputs {x}")
+        counts["events"] += bool(x.event and out.event_ready)
+        counts["messages"] += bool(out.message and x.message_ready)
+        counts["checks"] += bool(x.check and out.check_ready)
+        if x.access and out.access_ready:
+            last_write = bool(x.access[1])
+            counts["accesses"] += 1
+        if rng.random() < 2e-5:
+            model, x = await reset(dut, config)
             traffic.restart()
             counts["resets"] += 1
-            reset = 0
-            x = traffic.x
-        else:
-            out = model.step(x)
-            if found := differences(int(dut.o.value), x, out, last_write):
-                raise AssertionError(f"clock {clock}: {'; '.join(found)}; inputs {x}")
-            counts["events"] += bool(x.event and out.event_ready)
-            counts["messages"] += bool(out.message and x.message_ready)
-            counts["checks"] += bool(x.check and out.check_ready)
-            if x.access and out.access_ready:
-                last_write = bool(x.access[1])
-                counts["accesses"] += 1
-            x = traffic.next(out)
-            reset = int(rng.random() < 2e-5)
-        dut.i.value = pack(x, reset)
+            continue
+        x = traffic.next(out) if x is not NOTHING else traffic.x
+        dut.i.value = pack(x)
         await cycles(1)
         if clock % 10_000 == 0:
             progress(clock, total, "lock-step")

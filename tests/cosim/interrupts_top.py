@@ -11,7 +11,6 @@ from hw.regs.config import Config
 
 INPUTS = data.StructLayout(
     {
-        "reset": 1,
         "event_valid": 1,
         "event": Vector,
         "message_ready": 1,
@@ -59,8 +58,7 @@ class InterruptsTop(Component):
         m = Module()
         i = Signal(INPUTS)
         m.d.sync += i.eq(self.i)
-        store = self._store(self.config)
-        m.submodules.store = ResetInserter(i.reset)(store)
+        m.submodules.store = store = self._store(self.config)
         m.d.comb += [
             store.i_event.valid.eq(i.event_valid),
             store.i_event.payload.eq(i.event),

@@ -70,22 +70,17 @@ class WriteSender(Component):
     def elaborate(self, platform):
         m = Module()
         packet, request = self.packet, self.o.p.header
-        free, start, drop, fetch = Signal(), Signal(), Signal(), Signal()
-        allowed = Signal()
+        free, ready, allowed = Signal(), Signal(), Signal()
+        start, drop, fetch = Signal(), Signal(), Signal()
         left, words = Signal(9), Signal(9)
-        # Results that are due once the packets now being sent are through.
-        owed = Signal(range(RESULTS + 1))
-        ends, lost = Signal(), Signal()
         m.d.comb += [
             words.eq((packet.extent.length_dw + self._lanes - 1) // self._lanes),
             allowed.eq(
                 self.settings.bus_master & (~packet.tenant.valid | self.settings.pasid_enable)
             ),
-            free.eq(
-                self.packet_valid & (left == 0) & ~self.flush & ~(packet.ends & (owed == RESULTS))
-            ),
-            start.eq(free & allowed & (~self.o.valid | self.o.ready)),
-            drop.eq(free & ~allowed & ~self.o.valid),
+            ready.eq(self.packet_valid & (left == 0) & ~self.flush),
+            start.eq(ready & free & allowed & (~self.o.valid | self.o.ready)),
+            drop.eq(ready & free & ~allowed & ~self.o.valid),
             self.packet_taken.eq(start | drop),
             fetch.eq(start | ((left != 0) & (~self.o.valid | self.o.ready))),
             self.read_enable.eq(fetch),
@@ -106,7 +101,6 @@ class WriteSender(Component):
             m.d.sync += self.reading.eq(self.reading + words)
         with m.If(start):
             m.d.sync += [
-                ends.eq(packet.ends),
                 request.kind.eq(Kind.MEMORY_WRITE),
                 request.address.eq(packet.address),
                 request.length_dw.eq(packet.extent.length_dw),
@@ -119,10 +113,20 @@ class WriteSender(Component):
                 ),
             ]
 
+        m.d.comb += free.eq(self._results(m, start, drop))
+        return m
+
+    def _results(self, m, start, drop):
+        """Tell what became of each command; returns whether the next packet may go."""
+        packet = self.packet
+        # Results that are due once the packets now being sent are through.
+        owed = Signal(range(RESULTS + 1))
+        ends, lost, result = Signal(), Signal(), Signal()
         results = SyncFIFOBuffered(width=1, depth=RESULTS)
         m.submodules.results = ResetInserter(self.flush)(results)
         sent = self.o.valid & self.o.ready & self.o.p.last & ends
-        result = Signal()
+        with m.If(start):
+            m.d.sync += ends.eq(packet.ends)
         with m.If(drop):
             m.d.sync += lost.eq(~packet.ends)
         with m.Elif(start & packet.ends):
@@ -139,7 +143,7 @@ class WriteSender(Component):
         )
         with m.If(self.flush):
             m.d.sync += [owed.eq(0), ends.eq(0), lost.eq(0)]
-        return m
+        return ~(packet.ends & (owed == RESULTS))
 
 
 class Writes(Component):

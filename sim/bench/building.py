@@ -170,6 +170,8 @@ def _compile(
             ) from error
     if not runtime.is_dir():
         _keep_runtime(work, runtime)
+    for item in (*work.glob("V*"), *work.glob("*.o"), *work.glob("*.d")):
+        item.unlink()
     shutil.rmtree(directory, ignore_errors=True)
     work.rename(directory)
 

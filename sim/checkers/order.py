@@ -4,21 +4,29 @@ What a descriptor asks for is read from its submission, so this works for every 
 """
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 
 from cocotbext.pcie.core.tlp import CplStatus
 
 from hw.regs import Config
 from hw.regs.bar0 import bar0
-from hw.regs.descriptor import COMPLETION, DESCRIPTOR, DESCRIPTOR_BYTES, Flag, Opcode, Status
+from hw.regs.bar2 import PAGE_BYTES, PORTALS_PER_QUEUE, Portal
+from hw.regs.descriptor import (
+    COMPLETION,
+    COMPLETION_BYTES,
+    DESCRIPTOR,
+    DESCRIPTOR_BYTES,
+    Flag,
+    Opcode,
+    Status,
+)
+from hw.regs.schema import Table
 
 from ..host.credits import Flow
 from ..host.observer import Observer
 from ..host.tlp import COMPLETIONS, DEFERRABLE_WRITES, MEMORY_WRITES, MalformedTlp, Tlp
 
-PAGE_BYTES = 4096
-IMS_PORTAL = 2
-ENTRY_BYTES = 16
 LOGGED = 50
 
 
@@ -26,18 +34,45 @@ LOGGED = 50
 class Promise:
     """What a descriptor is going to do."""
 
-    #: None for a dedicated queue: its PASID is the queue's, which the submission does not tell.
     pasid: int | None
     record: int
     destination: range
     #: IMS entry to ring, or None.
     vector: int | None
-    #: Bytes of the destination written so far, by PASID.
-    written: defaultdict[int | None, int] = field(default_factory=lambda: defaultdict(int))
+    #: Bytes of the destination written so far.
+    written: int = 0
 
-    def concerns(self, pasid: int | None) -> bool:
-        """Whether writes with this PASID may be its own."""
-        return self.pasid is None or self.pasid == pasid
+
+class Shadow:
+    """A table of BAR0 as software has written it."""
+
+    def __init__(self, table: Table, base: int) -> None:
+        self._table = table
+        self._span = range(base + table.offset, base + table.end)
+        self._bytes = bytearray(table.size_bytes)
+
+    def write(self, tlp: Tlp) -> range:
+        """Follow a write. Returns the entries that it touched."""
+        if tlp.address not in self._span:
+            return range(0)
+        place = tlp.address - self._span.start
+        enables = [tlp.first_be, *[0xF] * (tlp.length - 2), *[tlp.last_be] * (tlp.length > 1)]
+        for offset, byte in enumerate(tlp.data[: len(self._bytes) - place]):
+            if enables[offset // 4] >> offset % 4 & 1:
+                self._bytes[place + offset] = byte
+        stride = self._table.stride
+        return range(place // stride, (place + len(tlp.data) - 1) // stride + 1)
+
+    def entry(self, index: int) -> bytes:
+        """Bytes of an entry."""
+        stride = self._table.stride
+        return bytes(self._bytes[index * stride : (index + 1) * stride])
+
+    def register(self, index: int, name: str) -> dict[str, int]:
+        """Fields of a register of an entry."""
+        register = self._table[name]
+        part = self.entry(index)[register.offset : register.offset + register.size_bytes]
+        return register.unpack(int.from_bytes(part, "little"))
 
 
 class OrderChecker(Observer):
@@ -49,10 +84,10 @@ class OrderChecker(Observer):
 
     Parameters
     ----------
-    bar0_base, bar2_base
-        Addresses of the two BARs.
     config
         Parameters of the device.
+    bar0_base, bar2_base, bar2_bytes
+        Where the two BARs are.
 
     Attributes
     ----------
@@ -61,16 +96,15 @@ class OrderChecker(Observer):
     """
 
     def __init__(self, config: Config, bar0_base: int, bar2_base: int, bar2_bytes: int) -> None:
-        table = bar0(config).table("ims")
-        start = bar0_base + table.offset
+        space = bar0(config)
         self.records = self.bells = 0
         self.errors: list[str] = []
-        self._entries = range(start, start + table.count * ENTRY_BYTES)
+        self._queues = Shadow(space.table("wqcfg"), bar0_base)
+        self._vectors = Shadow(space.table("ims"), bar0_base)
         self._portals = range(bar2_base, bar2_base + bar2_bytes)
         self._window = range(config.message_window, config.message_window + (1 << 20))
-        self._shadow: defaultdict[int, bytearray] = defaultdict(lambda: bytearray(ENTRY_BYTES))
-        self._vectors: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
-        self._promises: defaultdict[int, list[Promise]] = defaultdict(list)
+        self._rung_by: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
+        self._promises: defaultdict[int | None, list[Promise]] = defaultdict(list)
         self._undecided: dict[tuple[int, int], Promise] = {}
         self._owed: defaultdict[int, int] = defaultdict(int)
 
@@ -82,43 +116,33 @@ class OrderChecker(Observer):
             return
         if tlp.fmt_type not in MEMORY_WRITES | DEFERRABLE_WRITES or tlp.ep:
             return
-        if tlp.address in self._entries:
-            self._program(tlp)
-        elif tlp.address in self._portals and len(tlp.data) == DESCRIPTOR_BYTES:
+        self._queues.write(tlp)
+        for index in self._vectors.write(tlp):
+            entry = self._vectors.entry(index)
+            address, data = int.from_bytes(entry[:8], "little"), entry[8:12]
+            self._rung_by[address, int.from_bytes(data, "little")].add(index)
+        if tlp.address in self._portals and len(tlp.data) == DESCRIPTOR_BYTES:
             self._submit(tlp)
-
-    def _program(self, tlp: Tlp) -> None:
-        """Follow what is written to the table."""
-        place = tlp.address - self._entries.start
-        enables = [tlp.first_be, *[0xF] * (tlp.length - 2), *[tlp.last_be] * (tlp.length > 1)]
-        for offset, byte in enumerate(tlp.data):
-            if enables[offset // 4] >> offset % 4 & 1:
-                index, inside = divmod(place + offset, ENTRY_BYTES)
-                self._shadow[index][inside] = byte
-        for index in range(place // ENTRY_BYTES, (place + len(tlp.data) - 1) // ENTRY_BYTES + 1):
-            entry = self._shadow[index]
-            address = int.from_bytes(entry[:8], "little")
-            self._vectors[address, int.from_bytes(entry[8:12], "little")].add(index)
 
     def _submit(self, tlp: Tlp) -> None:
         word = DESCRIPTOR.unpack(int.from_bytes(tlp.data, "little"))
         flags = Flag(word["flags"] & 0xFFFF)
-        page = (tlp.address - self._portals.start) // PAGE_BYTES
         if not flags & Flag.COMPLETION_ADDRESS_VALID:
             return
-        moves = word["opcode"] == Opcode.MEMORY_MOVE
-        size = word["size_bytes"] if moves else 0
-        shared = tlp.fmt_type in DEFERRABLE_WRITES
-        rings = page & IMS_PORTAL and flags & Flag.REQUEST_INTERRUPT
+        queue, portal = divmod((tlp.address - self._portals.start) // PAGE_BYTES, PORTALS_PER_QUEUE)
+        mode = self._queues.register(queue, "mode")
+        pasid = mode["pasid"] if mode["dedicated"] else word["pasid"]
+        size = word["size_bytes"] if word["opcode"] == Opcode.MEMORY_MOVE else 0
+        rings = portal & Portal.IMS and flags & Flag.REQUEST_INTERRUPT
         promise = Promise(
-            pasid=word["pasid"] if shared else None,
+            pasid=pasid if mode["pasid_enable"] else None,
             record=word["completion_address"],
             destination=range(word["destination"], word["destination"] + size),
             vector=word["handle"] if rings else None,
         )
-        if shared:
+        if tlp.fmt_type in DEFERRABLE_WRITES:
             self._undecided[int(tlp.requester_id), tlp.tag] = promise
-        self._promises[promise.record].append(promise)
+        self._promises[promise.pasid].append(promise)
 
     def received(self, packet: bytes, start: int, clock: int) -> None:
         """A TLP came from the device."""
@@ -129,10 +153,9 @@ class OrderChecker(Observer):
         if tlp.fmt_type in COMPLETIONS:
             promise = self._undecided.pop((int(tlp.requester_id), tlp.tag), None)
             if promise is not None and tlp.status != CplStatus.SC:
-                # Refused. Had anything been done for it, the record would have been judged.
-                others = self._promises[promise.record]
-                if promise in others:
-                    others.remove(promise)
+                # Refused, so nothing may be done for it.
+                with suppress(ValueError):
+                    self._promises[promise.pasid].remove(promise)
         elif tlp.fmt_type in MEMORY_WRITES:
             if tlp.pasid is None and tlp.address in self._window:
                 self._bell(tlp, clock)
@@ -141,39 +164,32 @@ class OrderChecker(Observer):
 
     def _write(self, tlp: Tlp, clock: int) -> None:
         start = tlp.address + tlp.get_first_be_offset()
-        place = range(start, start + tlp.get_be_byte_count())
-        judged = self._judge(tlp, place, clock)
-        for promises in self._promises.values():
-            for promise in promises:
-                if promise is not judged and promise.concerns(tlp.pasid):
-                    span = promise.destination
-                    overlap = min(place.stop, span.stop) - max(place.start, span.start)
-                    if overlap > 0:
-                        promise.written[tlp.pasid] += overlap
+        stop = start + tlp.get_be_byte_count()
+        promises = self._promises[tlp.pasid]
+        for promise in promises:
+            if promise.record == start and len(tlp.data) == COMPLETION_BYTES:
+                promises.remove(promise)
+                self._judge(promise, tlp, clock)
+                return
+        for promise in promises:
+            overlap = min(stop, promise.destination.stop) - max(start, promise.destination.start)
+            promise.written += max(0, overlap)
 
-    def _judge(self, tlp: Tlp, place: range, clock: int) -> Promise | None:
-        """If this is a completion record, hold it against its descriptor."""
-        promises = self._promises.get(place.start, [])
-        promise = next((item for item in promises if item.concerns(tlp.pasid)), None)
-        if promise is None:
-            return None
-        promises.remove(promise)
-        if not promises:
-            del self._promises[place.start]
+    def _judge(self, promise: Promise, tlp: Tlp, clock: int) -> None:
+        """Hold a completion record against its descriptor."""
         self.records += 1
         record = COMPLETION.unpack(int.from_bytes(tlp.data, "little"))
         if promise.vector is not None:
             self._owed[promise.vector] += 1
-        wanted, found = len(promise.destination), promise.written[tlp.pasid]
-        if record["status"] == Status.SUCCESS and found < wanted:
+        wanted = len(promise.destination)
+        if record["status"] == Status.SUCCESS and promise.written < wanted:
             self._complain(
-                f"clock {clock}: the completion record at {place.start:#x} (PASID {tlp.pasid}) "
-                f"came after {found} of {wanted} bytes of data"
+                f"clock {clock}: the completion record at {promise.record:#x} (PASID {tlp.pasid}) "
+                f"came after {promise.written} of {wanted} bytes of data"
             )
-        return promise
 
     def _bell(self, tlp: Tlp, clock: int) -> None:
-        vectors = self._vectors.get((tlp.address, int.from_bytes(tlp.data, "little")))
+        vectors = self._rung_by.get((tlp.address, int.from_bytes(tlp.data, "little")))
         if not vectors:
             return
         self.bells += 1

@@ -114,6 +114,8 @@ class TocsinRootComplex(RootComplex):  # type: ignore[misc]
         What the device did that no device may do, as sentences.
     messages : list of Tlp
         Message TLPs that the device has sent.
+    foreign : list of Tlp
+        Completions with tags of 256 and more, which only benches use that send requests themselves.
     interrupted_at : dict
         Clock in which the last message arrived, by target number.
     """
@@ -129,6 +131,7 @@ class TocsinRootComplex(RootComplex):  # type: ignore[misc]
         self.host = host
         self.errors: list[str] = []
         self.messages: list[Tlp] = []
+        self.foreign: list[Tlp] = []
         self.interrupted_at: dict[int, int] = {}
         self._due = 0
         super().__init__()
@@ -196,6 +199,10 @@ class TocsinRootComplex(RootComplex):  # type: ignore[misc]
         tlp = tlp if isinstance(tlp, Tlp) else Tlp(tlp)
         kind = tlp.fmt_type
         if kind in COMPLETIONS:
+            if tlp.tag >= len(self.tag_active):
+                # Of a request that a bench sent by itself, with a tag that is never allocated here.
+                self.foreign.append(tlp)
+                return
             if not self.tag_active[tlp.tag]:
                 self.errors.append(f"unexpected completion: {tlp.describe()}")
                 return

@@ -11,10 +11,12 @@ from cocotbext.pcie.core.tlp import CplStatus, TlpType
 from cocotbext.pcie.core.utils import PcieId
 
 from driver.transport import Outcome
+from hw.regs import Config
 
 from ..bench.cocotb_side import PERIOD_PS, now
 from ..bench.cocotb_side import cycles as elapse
 from ..checkers.flow_control import CreditChecker
+from ..checkers.order import OrderChecker
 from ..checkers.tlps import TlpChecker
 from .interrupts import Target
 from .observer import Observer
@@ -100,11 +102,13 @@ class RtlTransport:
         observers: list[Observer] | None = None,
         window: int = 0xFEE0_0000,
         host: Host | None = None,
+        config: Config | None = None,
     ) -> "RtlTransport":
         """Put a root complex at the device's link and enumerate the bus.
 
         The checkers of :mod:`sim.checkers` always watch; observers are told besides. A host that
-        is given takes the place of a new one with that message window.
+        is given takes the place of a new one with that message window. With the device's
+        parameters, the order of what belongs to one descriptor is checked too.
 
         Raises
         ------
@@ -123,7 +127,13 @@ class RtlTransport:
         function = root_complex.find_device(PcieId(1, 0, 0))
         if function is None:
             raise RuntimeError("no device answers behind the root port")
-        return cls(root_complex, function, checkers)
+        transport = cls(root_complex, function, checkers)
+        if config is not None:
+            bars = function.bar_addr[0], function.bar_addr[2], transport.bar_bytes(2)
+            order = OrderChecker(config, *bars)
+            checkers.append(order)
+            root_complex.port.observe(order)
+        return transport
 
     async def finish(self, settle_cycles: int = 1000) -> list[str]:
         """Wait until nothing is under way; everything the device did wrong, as sentences."""

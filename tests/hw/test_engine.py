@@ -43,6 +43,23 @@ def test_interrupt_follows_the_record():
     bench.run(scenario)
 
 
+def test_interrupt_waits_until_every_write_has_been_accepted():
+    bench = Bench()
+    bench.write_cycles = 150
+
+    async def scenario(ctx):
+        await bench.bring_up(ctx, SHARED)
+        word = descriptor(flags=RECORD | Flag.REQUEST_INTERRUPT, handle=1)
+        assert await bench.submit(ctx, 0, word) == 1
+        await bench.completion(ctx)
+        await ctx.tick().repeat(120)
+        assert bench.events() == []
+        await ctx.tick().repeat(60)
+        assert bench.events() == [(0, 1)]
+
+    bench.run(scenario)
+
+
 @pytest.mark.parametrize("pause", [0.0, 0.4])
 def test_move_copies_every_alignment(pause):
     bench = Bench(pause=pause)

@@ -28,7 +28,7 @@ class Engine(Component):
     a Drain descriptor has nothing to wait for, and all writes before its record leave before it.
 
     **Timing**: a descriptor is collected while the one before it is executed. A no-op with record
-    and interrupt takes 12 clocks and what the requester takes to hand the record on.
+    and interrupt takes 15 clocks and what the requester takes to hand the record on.
 
     **Errors**: a read that fails ends the move with status 0x20 (DSA §5.8.1); ``bytes_completed``
     says where. Whatever a descriptor contains, it ends.

@@ -15,7 +15,7 @@ class Dispatch(Component):
     A dedicated queue's descriptors run as its configuration says, a shared queue's as they say
     themselves (DSA §8.1.1). Descriptors that a command discards leave their queue here too.
 
-    **Timing**: 4 clocks and one per beat for each descriptor handed out; 3 or 4 for each discarded.
+    **Timing**: 5 clocks and one per beat for each descriptor handed out; 3 or 4 for each discarded.
 
     Parameters
     ----------

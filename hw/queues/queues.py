@@ -26,7 +26,7 @@ class WorkQueues(Component):
     All queues share one memory of descriptor slots; each has as many as its size says. What a
     command does to queues comes in over ``control``.
 
-    **Timing**: a submission takes 11 clocks at 64 bits, a descriptor handed out 12. Reset: all
+    **Timing**: a submission takes 11 clocks at 64 bits, a descriptor handed out 13. Reset: all
     queues disabled and empty, configuration as DSA §9.2 table 9-3 has it after one clock per queue.
 
     **Errors**: ``o_error`` reports writes to a full dedicated queue.

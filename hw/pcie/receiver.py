@@ -214,7 +214,7 @@ class Receiver(Component):
         self._report(m, unpack, gate_p, gate_n)
         self._release(m, posted, self.o_posted, gate_p, precedence.posted_out)
         self._release(m, non_posted, self.o_non_posted, gate_n, precedence.non_posted_out)
-        # Departures count 1 clock late, so the request behind one that has just left waits for that.
+        # Departures count 1 clock late, so the request behind one that has left waits for that.
         clear = Signal()
         m.d.comb += [
             clear.eq(precedence.clear & ~precedence.non_posted_out),
@@ -236,10 +236,9 @@ class Receiver(Component):
         request = unpack.o_request
         header = request.p.header
         posted = (header.kind == Kind.MEMORY_WRITE) | (header.kind == Kind.MESSAGE)
-        units = _data_credits(header)
         refuse, refusing, ready = Signal(), Signal(), Signal()
         for choice, (fifo, gate) in zip((posted, ~posted), buffers.items(), strict=True):
-            m.d.comb += [gate.need.eq(units), fifo.i.payload.eq(request.payload)]
+            m.d.comb += [gate.need.eq(unpack.units), fifo.i.payload.eq(request.payload)]
             m.d.comb += fifo.discard.eq(unpack.discard)
             with m.If(choice):
                 m.d.comb += [
@@ -258,7 +257,7 @@ class Receiver(Component):
                 overflow.p.verdict.eq(Verdict.OVERFLOW),
                 overflow.p.raw.eq(unpack.raw),
                 overflow.p.flow.eq(Mux(posted, Flow.POSTED, Flow.NON_POSTED)),
-                overflow.p.payload_dw.eq(Mux(header.fmt_type[6], header.length_dw, 0)),
+                overflow.p.units.eq(unpack.units),
             ]
         with m.Elif(overflow.ready):
             m.d.sync += overflow.valid.eq(0)
@@ -293,7 +292,7 @@ class Receiver(Component):
         for gate, flow in ((gate_p, Flow.POSTED), (gate_n, Flow.NON_POSTED)):
             m.d.comb += [
                 gate.forget.eq(source.valid & source.ready & (source.p.flow == flow)),
-                gate.forget_data.eq((source.p.payload_dw + 3) >> 2),
+                gate.forget_data.eq(source.p.units),
             ]
 
     def _release(self, m, fifo, port, gate, departed):

@@ -51,6 +51,8 @@ class Decoded(data.Struct):
     header_dw: 3
     #: Payload that follows, in DW.
     payload_dw: 11
+    #: Data credits that the payload takes: units of 16 bytes or part of them.
+    units: 9
     #: Whether a digest follows that.
     digest: 1
 
@@ -88,6 +90,7 @@ class HeaderDecoder(Component):
             length.eq(Cat(first[:10], first[:10] == 0)),
             out.header_dw.eq(3 + four + self.raw.prefix_valid),
             out.payload_dw.eq(Mux(with_data, length, 0)),
+            out.units.eq((out.payload_dw + 3) >> 2),
             out.digest.eq(first[15]),
             request.fmt_type.eq(first[24:]),
             request.address.eq(Mux(four, Cat(fourth, third), third)),

@@ -16,8 +16,8 @@ class Rejected(data.Struct):
     raw: RawHeader
     #: Whose credits the sender spent on it.
     flow: Flow
-    #: Payload by its header, in DW.
-    payload_dw: 11
+    #: Data credits for the payload that its header speaks of.
+    units: 9
 
 
 class Window(Component):
@@ -111,6 +111,8 @@ class Unpack(Component):
         High with the last beat of a packet that is to be forgotten.
     raw : ``Out(RawHeader)``
         The header of the packet at either output.
+    units : ``Out(9)``
+        Data credits that it takes.
     o_rejected : ``Out(stream.Signature(Rejected))``
     """
 
@@ -124,6 +126,7 @@ class Unpack(Component):
                 "o_completion": Out(packet_stream(Completion, data_width)),
                 "discard": Out(1),
                 "raw": Out(RawHeader),
+                "units": Out(9),
                 "o_rejected": Out(stream.Signature(Rejected)),
             }
         )
@@ -199,7 +202,7 @@ class Unpack(Component):
                 reject.eq(~good | Mux(here & final, ~sound, ends)),
             ]
         self._emit(m, beat, ahead, decoded, emit, final | ends, begun)
-        m.d.comb += self.discard.eq(reject)
+        m.d.comb += [self.discard.eq(reject), self.units.eq(decoded.units)]
         taken = Mux(decoded.flow == Flow.COMPLETION, self.o_completion.ready, self.o_request.ready)
         m.d.comb += advance.eq(look & (skip | (free & (~emit | taken))))
         with m.If(advance):
@@ -218,7 +221,7 @@ class Unpack(Component):
                 self.o_rejected.p.verdict.eq(Mux(good, Verdict.MALFORMED, decoded.verdict)),
                 self.o_rejected.p.raw.eq(self.raw),
                 self.o_rejected.p.flow.eq(decoded.flow),
-                self.o_rejected.p.payload_dw.eq(decoded.payload_dw),
+                self.o_rejected.p.units.eq(decoded.units),
             ]
         with m.Elif(self.o_rejected.ready):
             m.d.sync += self.o_rejected.valid.eq(0)

@@ -90,7 +90,9 @@ def test_requests_come_out_whole_at_the_port_of_their_type(pause):
         for k in range(150):
             words = [rng.randrange(1 << 32) for _ in range(rng.choice([1, 2, 3, 16, 17]))]
             kind = rng.choice(list(sent))
-            tlp = {"posted": write, "completion": completion}.get(kind, lambda t, w: read(t))
+            tlp = {"posted": write, "completion": completion}.get(
+                kind, lambda t, _: read(t, 0x2000 + 4 * t)
+            )
             sent[kind].append((k, [] if kind == "non_posted" else words))
             await bench.send(ctx, tlp(k, words))
             # Never more than one request waits long, so credits always suffice.

@@ -127,6 +127,7 @@ class Keeper(Component):
         with m.If(self._clear_step):
             m.d.sync += step.eq(0)
         m.d.sync += [self._answered.eq(self._asked), self._asked.eq(0)]
+        self._inside = self._filter(m)
         with m.FSM(init="Rest"):
             self._rest(m)
             self._drain(m)
@@ -262,7 +263,6 @@ class Keeper(Component):
 
     def _write(self, m):
         write = self.write
-        inside = self._word.word[WINDOW_BITS:] == self._window
         waits = self._was_pending & ~self._word.word[32] & self._allowed
         with m.State("Write"):
             m.d.comb += self.csr.access.ready.eq(1)
@@ -270,7 +270,7 @@ class Keeper(Component):
             with m.Switch(self._window_now):
                 with m.Case(Window.IMS):
                     m.d.comb += [
-                        write.ims_address.eq(~self._upper & inside),
+                        write.ims_address.eq(~self._upper & self._inside),
                         write.ims_data.eq(self._upper),
                         self.permission_write.ims.eq(self._upper),
                     ]
@@ -287,6 +287,22 @@ class Keeper(Component):
             is_entry = self._window_now != Window.MSIX_PERMISSION
             with m.If(is_entry & self._upper & waits):
                 m.next = "Send"
+
+    def _filter(self, m):
+        """Whether the address that is written stays in the message window.
+
+        What is there is inside, so only bytes that are written matter. They are on the bus long
+        before they are written, which leaves time for a register.
+        """
+        access = self.csr.access.p
+        base = Const(self._window << WINDOW_BITS, 64)
+        inside = Signal()
+        m.d.sync += inside.eq(1)
+        for byte in range(WINDOW_BITS // 8, 8):
+            lane = slice(max(8 * byte, WINDOW_BITS), 8 * byte + 8)
+            with m.If(access.strobe[byte] & (access.data[lane] != base[lane])):
+                m.d.sync += inside.eq(0)
+        return inside
 
     def _send(self, m):
         """Send the event that waited; answer an access."""

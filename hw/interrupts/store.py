@@ -2,7 +2,7 @@
 
 from amaranth import *
 from amaranth.lib import stream
-from amaranth.lib.wiring import Component, In, Out, connect, flipped
+from amaranth.lib.wiring import Component, In, Out, Signature, connect, flipped
 
 from ..csr.bus import CsrSignature
 from ..regs.config import Config
@@ -12,6 +12,26 @@ from .permission import PermissionCheck
 from .pipe import EventPipe
 from .records import Check, Message, Vector
 from .windows import Windows
+
+
+class StoreSignature(Signature):
+    """Ports of :class:`MessageStore`, which describes them."""
+
+    def __init__(self):
+        super().__init__(
+            {
+                "i_event": In(stream.Signature(Vector)),
+                "o_message": Out(stream.Signature(Message)),
+                "i_check": In(stream.Signature(Check)),
+                "o_verdict": Out(stream.Signature(1)),
+                "csr": In(CsrSignature()),
+                "enable": In(1),
+                "function_mask": In(1),
+                "bus_master": In(1),
+                "reset_ims": In(1),
+                "busy": Out(1),
+            }
+        )
 
 
 class MessageStore(Component):
@@ -95,20 +115,7 @@ class MessageStore(Component):
         self._technology = technology
         self._ims = ims_vectors or config.ims_vectors
         self._msix = msix_vectors or config.msix_vectors
-        super().__init__(
-            {
-                "i_event": In(stream.Signature(Vector)),
-                "o_message": Out(stream.Signature(Message)),
-                "i_check": In(stream.Signature(Check)),
-                "o_verdict": Out(stream.Signature(1)),
-                "csr": In(CsrSignature()),
-                "enable": In(1),
-                "function_mask": In(1),
-                "bus_master": In(1),
-                "reset_ims": In(1),
-                "busy": Out(1),
-            }
-        )
+        super().__init__(StoreSignature())
 
     def elaborate(self, platform):
         m = Module()

@@ -138,10 +138,9 @@ class Traffic:
         if self.toggles and rng.random() < self.toggles:
             name = rng.choice(("enable", "function_mask", "bus_master"))
             setattr(x, name, 1 - getattr(x, name))
-        elif not (x.enable and x.bus_master) or x.function_mask:
+        elif rng.random() < 0.01:
             # What is off comes on again soon, as it holds everything up.
-            if rng.random() < 0.01:
-                x.enable, x.function_mask, x.bus_master = 1, 0, 1
+            x.enable, x.function_mask, x.bus_master = 1, 0, 1
         x.reset_ims = int(self.wipes > 0 and rng.random() < self.wipes)
         return x
 

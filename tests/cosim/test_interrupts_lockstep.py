@@ -27,8 +27,8 @@ def lockstep(clocks, seed, **sizes):
 @pytest.mark.timeout(600)
 def test_a_million_clocks_of_random_traffic_show_no_difference():
     counts = lockstep(1_000_000, 2026, ims_vectors=256, msix_vectors=64)
-    assert counts["events"] > 200_000
-    assert counts["messages"] > 20_000
+    assert counts["events"] > 50_000
+    assert counts["messages"] > 10_000
     assert counts["accesses"] > 10_000
-    assert counts["checks"] > 200_000
+    assert counts["checks"] > 40_000
     assert counts["resets"] > 5

@@ -1,0 +1,110 @@
+"""Message storage on its own: for other people's designs, and to be measured."""
+
+from amaranth import *
+from amaranth.back import rtlil
+from amaranth.lib import stream
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from ..csr.bus import Access
+from ..regs.config import Config
+from .records import Check, Message, Vector
+from .store import MessageStore, StoreSignature
+
+
+class RegisterSlice(Component):
+    """A stream through registers, in both directions.
+
+    **Timing**: one clock; a beat per clock.
+
+    Parameters
+    ----------
+    shape
+        Payload of the stream.
+
+    Members
+    -------
+    i : ``In(stream.Signature(shape))``
+    o : ``Out(stream.Signature(shape))``
+    """
+
+    def __init__(self, shape):
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform):
+        m = Module()
+        spare = Signal.like(self.i.payload)
+        spare_valid = Signal()
+        # Ready is a register: what comes while the output is full is put by.
+        m.d.comb += self.i.ready.eq(~spare_valid)
+        with m.If(self.o.ready | ~self.o.valid):
+            m.d.sync += [
+                self.o.valid.eq(self.i.valid | spare_valid),
+                self.o.payload.eq(Mux(spare_valid, spare, self.i.payload)),
+                spare_valid.eq(0),
+            ]
+        with m.Elif(self.i.valid & ~spare_valid):
+            m.d.sync += spare_valid.eq(1)
+        with m.If(~spare_valid):
+            m.d.sync += spare.eq(self.i.payload)
+        return m
+
+
+class RegisteredStore(Component):
+    """A :class:`~hw.interrupts.store.MessageStore` between registers.
+
+    All ports are those of the store, one clock further away. Nothing leads from a port to a port or
+    to a memory without a register between, so timing analysis of this component alone says how
+    fast the store is. Its area is that of the store and of the registers; for the area of the store
+    alone, synthesize the store.
+
+    Parameters
+    ----------
+    config : Config
+    technology : str, optional
+        As for the store.
+    """
+
+    def __init__(self, config: Config, *, technology: str | None = None):
+        self._config, self._technology = config, technology
+        super().__init__(StoreSignature())
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.store = store = MessageStore(self._config, technology=self._technology)
+        for name, shape in (("i_event", Vector), ("i_check", Check)):
+            m.submodules[name] = registers = RegisterSlice(shape)
+            connect(m, outside=flipped(getattr(self, name)), registers=registers.i)
+            connect(m, registers=registers.o, store=getattr(store, name))
+        for name, shape in (("o_message", Message), ("o_verdict", 1)):
+            m.submodules[name] = registers = RegisterSlice(shape)
+            connect(m, store=getattr(store, name), registers=registers.i)
+            connect(m, registers=registers.o, outside=flipped(getattr(self, name)))
+        m.submodules.access = access = RegisterSlice(Access)
+        connect(m, outside=flipped(self.csr.access), registers=access.i)
+        connect(m, registers=access.o, store=store.csr.access)
+        m.submodules.result = result = RegisterSlice(64)
+        connect(m, store=store.csr.result, registers=result.i)
+        connect(m, registers=result.o, outside=flipped(self.csr.result))
+        m.d.sync += [
+            store.enable.eq(self.enable),
+            store.function_mask.eq(self.function_mask),
+            store.bus_master.eq(self.bus_master),
+            store.reset_ims.eq(self.reset_ims),
+            self.busy.eq(store.busy),
+        ]
+        return m
+
+
+def rtlil_of(config: Config, *, technology: str = "ecp5", registered: bool = False) -> str:
+    """RTLIL of message storage, with a module ``top``, to be given to Yosys.
+
+    Parameters
+    ----------
+    config : Config
+    technology : str
+        ``"ecp5"`` or ``"generic"``.
+    registered : bool
+        Between registers, for its speed, rather than bare, for its area.
+    """
+    design = RegisteredStore if registered else MessageStore
+    return rtlil.convert(design(config, technology=technology), name="top")

@@ -124,7 +124,7 @@ class Reads(Component):
             timer.waiting.eq(tags.waiting),
             timer.quarantine.eq(tags.quarantine),
             timer.disable.eq(self.settings.timeout_disable),
-            timer.busy.eq(reassembly.advance | reassembly.finish),
+            timer.busy.eq(reassembly.busy),
             timer.busy_tag.eq(reassembly.tag),
             tags.expire.eq(timer.expire),
             tags.expire_tag.eq(timer.tag),

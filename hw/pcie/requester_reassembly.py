@@ -63,6 +63,8 @@ class Reassembly(Component):
         What its request asked for.
     tag : ``range(tags)``
         The tag of the completion at hand, to which the following belong:
+    busy : 1
+        What follows may come true in this clock; known earlier in the clock.
     advance : 1
         A completion of it is accepted.
     finish : 1
@@ -91,6 +93,7 @@ class Reassembly(Component):
                 "fresh": In(1),
                 "expected": In(self._expected),
                 "tag": Out(range(tags)),
+                "busy": Out(1),
                 "advance": Out(1),
                 "finish": Out(1),
                 "status": Out(ReadStatus),
@@ -147,6 +150,7 @@ class Reassembly(Component):
         m.d.comb += [
             self.tag.eq(header.tag),
             self.header.eq(header),
+            self.busy.eq(valid & (beat.first | beat.last)),
             success.eq(header.status == Status.SUCCESS),
             begin.eq(valid & beat.first),
             agrees.eq(

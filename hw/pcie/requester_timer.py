@@ -33,7 +33,7 @@ class TagTimer(Component):
     disable : 1
         Tags that wait do not expire; once it falls, those that have waited long enough do.
     busy : 1
-        ``busy_tag`` receives a completion in this clock, and does not expire.
+        ``busy_tag`` may receive a completion in this clock, and does not expire.
     busy_tag : ``range(tags)``
     expire, recover : 1
         ``tag`` has waited too long, or has been long enough in quarantine.

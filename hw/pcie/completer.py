@@ -290,7 +290,8 @@ class Completer(Component):
         header = submit.i.p.header
         m.d.comb += [
             header.portal.eq(request.address[12:14]),
-            header.queue.eq(request.address[14:20]),
+            # Only these bits are within the BAR; those above are its base.
+            header.queue.eq(request.address[14 : bar2_bytes(self._config).bit_length() - 1]),
             header.deferrable.eq(~posted),
             submit.i.p.data.eq(narrow.o.p.data),
             submit.i.p.first.eq(narrow.o.p.first),

@@ -5,7 +5,7 @@ from amaranth.lib import data, enum
 from amaranth.lib.wiring import Component, In, Out
 
 from ..regs import Config
-from ..regs.bar2 import PAGE_BYTES, PORTALS_PER_QUEUE, SUBMISSION_BYTES
+from ..regs.bar2 import PAGE_BYTES, PORTALS_PER_QUEUE, SUBMISSION_BYTES, bar2_bytes
 from ..tlp.records import Kind, Request, Status
 from .records import ErrorKind
 
@@ -66,6 +66,7 @@ class Rules(Component):
 
     def __init__(self, config: Config):
         self._queues = config.queues
+        self._portal_bits = bar2_bytes(config).bit_length() - 1
         super().__init__()
 
     def elaborate(self, platform):
@@ -102,7 +103,8 @@ class Rules(Component):
     def _portal(self, m):
         request, ruling = self.request, self.ruling
         whole, there, short = Signal(), Signal(), Signal()
-        queue = request.address[(PAGE_BYTES * PORTALS_PER_QUEUE - 1).bit_length() :][:6]
+        low = (PAGE_BYTES * PORTALS_PER_QUEUE - 1).bit_length()
+        queue = request.address[low : self._portal_bits]
         m.d.comb += [
             short.eq(request.length_dw <= MOST_DW),
             there.eq(queue < self._queues),

@@ -69,9 +69,9 @@ def unpack(word: int) -> dict[Flow, Total]:
 
 
 def data_credits(packet: bytes) -> int:
-    """Data credits that the bytes of a TLP need: one for each 16 bytes of payload begun."""
+    """Data credits that a TLP takes: one for each 16 bytes of payload begun, by its length field."""
     start = 4 if packet[0] >> 5 == 0b100 else 0
     if not packet[start] & 0x40:
         return 0
-    header = 16 if packet[start] & 0x20 else 12
-    return max(0, -(-(len(packet) - start - header) // 16))
+    length = (packet[start + 2] & 3) << 8 | packet[start + 3]
+    return -(-(length or 1024) // 4)

@@ -137,6 +137,11 @@ class RtlPort:
         """What the device grants at this moment, as running totals."""
         return unpack(int(self._dut.granted.value))
 
+    def credits_left(self) -> dict[str, tuple[int, int]]:
+        """Header and data credits that are free at this moment, by type."""
+        granted = self.grants()
+        return {flow.name.lower(): granted[flow].left(self._used[flow]) for flow in Flow}
+
     def _next(self) -> tuple[Flow, Waiting] | None:
         """The TLP whose turn it is, if there are credits for one."""
         posted = self._waiting[Flow.POSTED]

@@ -69,7 +69,7 @@ def unpack(word: int) -> dict[Flow, Total]:
 
 
 def data_credits(packet: bytes) -> int:
-    """Data credits that a TLP takes: one for each 16 bytes of payload begun, by its length field."""
+    """Data credits that a TLP takes by its length field: one for each 16 bytes begun."""
     start = 4 if packet[0] >> 5 == 0b100 else 0
     if not packet[start] & 0x40:
         return 0

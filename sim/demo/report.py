@@ -8,6 +8,14 @@ from rich.table import Table
 
 from .result import Plan, Result, percentile
 
+VERDICTS = (
+    "Bells lost",
+    "Bells doubled",
+    "Bells misdirected",
+    "Operations with wrong bytes",
+    "Accesses refused by the IOMMU",
+)
+
 COLOR, ACCENT, QUIET = "#1f5f8b", "#c8553d", "#5b6770"
 
 PAGE = """<!DOCTYPE html>
@@ -66,7 +74,7 @@ def table(result: Result, unit: str) -> Table:
     shown.add_column(justify="right")
     shown.add_column(width=1)
     for name, value, bad in rows(result, unit):
-        verdict = "" if not (bad or value == "0") else "[red]✗" if bad else "[green]✓"
+        verdict = "" if name not in VERDICTS else "[red]✗" if bad else "[green]✓"
         shown.add_row(name, f"[red]{value}" if bad else value, verdict)
     return shown
 

@@ -170,8 +170,8 @@ def _compile(
             ) from error
     if not runtime.is_dir():
         _keep_runtime(work, runtime)
-    for item in (*work.glob("V*"), *work.glob("*.o"), *work.glob("*.d")):
-        item.unlink()
+    for item in {*work.glob("V*"), *work.glob("*.o"), *work.glob("*.d")}:
+        item.unlink(missing_ok=True)
     shutil.rmtree(directory, ignore_errors=True)
     work.rename(directory)
 
@@ -226,7 +226,7 @@ def _forget_old(base: Path, name: str, current: Path) -> None:
             shutil.rmtree(item, ignore_errors=True)
     for item in base.glob(f"{name}-*.model"):
         if not (base / item.read_text().strip()).is_dir():
-            item.unlink()
+            item.unlink(missing_ok=True)
 
 
 def _sources(top: Component) -> str:

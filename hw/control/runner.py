@@ -168,8 +168,8 @@ class CommandRunner(Component):
             lopsided = queues.grouped.any() != queues.engines.any()
             faults = (
                 (total > config.queue_slots, CommandError.TOTAL_SIZE),
-                (lopsided, CommandError(0x15)),
-                (misfit, CommandError(0x16)),
+                (lopsided, CommandError.GROUP_INCOMPLETE),
+                (misfit, CommandError.GROUP_QUEUES),
                 (queues.group_limits, CommandError.READ_BUFFERS),
                 (self.configuration_error != 0, self.configuration_error),
             )

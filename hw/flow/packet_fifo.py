@@ -54,9 +54,12 @@ class PacketFifo(Component):
     def elaborate(self, platform):
         m = Module()
         header, width = self._layout.members["header"], self._layout.data_width
-        m.submodules.beats = beats = Memory(shape=width + 1, depth=self._depth, init=[])
+        m.submodules.beats = beats = Memory(shape=width, depth=self._depth, init=[])
+        m.submodules.ends = ends = Memory(shape=1, depth=self._depth, init=[])
         m.submodules.headers = headers = Memory(shape=header, depth=self._packets, init=[])
         beat_in, beat_out = beats.write_port(), beats.read_port()
+        # Where packets end decides the next step, so it does not come late out of block RAM.
+        end_in, end_out = ends.write_port(), ends.read_port(domain="comb")
         header_in, header_out = headers.write_port(), headers.read_port()
 
         # Pointers carry one bit more than an index, so that full and empty differ.
@@ -74,8 +77,11 @@ class PacketFifo(Component):
             ),
             take.eq(self.i.valid & self.i.ready),
             beat_in.addr.eq(written),
-            beat_in.data.eq(Cat(self.i.p.data, self.i.p.last)),
+            beat_in.data.eq(self.i.p.data),
             beat_in.en.eq(take),
+            end_in.addr.eq(written),
+            end_in.data.eq(self.i.p.last),
+            end_in.en.eq(take),
             header_in.addr.eq(stored),
             header_in.data.eq(self.i.p.header),
             header_in.en.eq(take & self.i.p.first),
@@ -88,7 +94,7 @@ class PacketFifo(Component):
                 with m.Else():
                     m.d.sync += [committed.eq(written + 1), stored.eq(stored + 1)]
 
-        last = beat_out.data[-1]
+        last = self.o.p.last
         at_start = Signal(init=1)
         starts = Signal()
         fetch = Signal()
@@ -97,14 +103,19 @@ class PacketFifo(Component):
             fetch.eq((fetched != committed) & (~self.o.valid | self.o.ready)),
             beat_out.addr.eq(fetched),
             beat_out.en.eq(fetch),
+            end_out.addr.eq(fetched),
             header_out.addr.eq(opened),
             header_out.en.eq(fetch & starts),
-            self.o.p.data.eq(beat_out.data[:-1]),
-            self.o.p.last.eq(last),
+            self.o.p.data.eq(beat_out.data),
             self.o.p.header.eq(header_out.data),
         ]
         with m.If(fetch):
-            m.d.sync += [fetched.eq(fetched + 1), self.o.valid.eq(1), self.o.p.first.eq(starts)]
+            m.d.sync += [
+                fetched.eq(fetched + 1),
+                self.o.valid.eq(1),
+                self.o.p.first.eq(starts),
+                self.o.p.last.eq(end_out.data),
+            ]
             with m.If(starts):
                 m.d.sync += opened.eq(opened + 1)
         with m.Elif(self.o.ready):

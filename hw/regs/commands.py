@@ -49,9 +49,12 @@ class CommandError(enum.IntEnum):
     BUS_MASTER_DISABLED = 0x12
     PRS_ALLOCATION = 0x13
     TOTAL_SIZE = 0x14
-    GROUP_QUEUE_TWICE = 0x15
-    GROUP_ENGINE_TWICE = 0x16
-    GROUP_INCOMPLETE = 0x17
+    GROUP_INCOMPLETE = 0x15
+    """A group has queues and no engine, or engines and no queue."""
+    GROUP_QUEUES = 0x16
+    """A queue is in two groups, or in one and does not exist."""
+    GROUP_ENGINES = 0x17
+    """An engine is in two groups, or in one and does not exist."""
     READ_BUFFERS = 0x18
     EVENT_LOG = 0x19
     ATS = 0x1A

@@ -24,6 +24,9 @@ class StreamChecker(Elaboratable):
         The stream, seen from either side.
     name
         What to call it in messages.
+    cut
+        While 1, the design starts anew and may withdraw what it offers: nothing is held against the
+        stream in the next clock, and packets are followed again from the next ``first`` on.
 
     Errors
     ------
@@ -31,8 +34,9 @@ class StreamChecker(Elaboratable):
     name of the stream.
     """
 
-    def __init__(self, port: Any, name: str):
+    def __init__(self, port: Any, name: str, cut: Any = None):
         self.port = port
+        self.cut = Const(0) if cut is None else cut
         self.shape = port.payload.shape()
         self.name = name
 
@@ -46,7 +50,7 @@ class StreamChecker(Elaboratable):
 
         offered = Signal()
         before = Signal(len(payload))
-        m.d.sync += [offered.eq(valid & ~ready), before.eq(payload)]
+        m.d.sync += [offered.eq(valid & ~ready & ~self.cut), before.eq(payload)]
         with m.If(offered):
             check(valid, "valid was withdrawn before the beat was taken")
             check(~valid | (payload == before), "the payload changed before the beat was taken")
@@ -57,10 +61,13 @@ class StreamChecker(Elaboratable):
 
     def _check_framing(self, m, check, valid, ready):
         beat = self.port.payload
-        inside = Signal()
+        inside, lost = Signal(), Signal()
         with m.If(valid & ready):
-            m.d.sync += inside.eq(~beat.last)
-        with m.If(valid):
+            m.d.sync += [inside.eq(~beat.last), lost.eq(lost & ~beat.last)]
+        with m.If(self.cut):
+            m.d.sync += [inside.eq(0), lost.eq(1)]
+        with m.If(valid & (~lost | beat.first)):
+            m.d.sync += lost.eq(self.cut)
             with m.If(inside):
                 check(~beat.first, "a packet began inside another")
             with m.Else():
@@ -70,7 +77,7 @@ class StreamChecker(Elaboratable):
             kept = Signal(len(header))
             with m.If(valid):
                 m.d.sync += kept.eq(header)
-                with m.If(inside):
+                with m.If(inside & ~lost):
                     check(header == kept, "the header changed inside a packet")
 
 
@@ -104,6 +111,16 @@ def _elements(value: Any, dimensions: tuple[int, ...]) -> Iterator[tuple[str, An
             yield f"[{index}]{place}", item
 
 
+def resets(fragment: Fragment) -> Iterator[Value]:
+    """Every condition on which a part of the design starts anew without the rest."""
+    for origin in getattr(fragment, "origins", None) or ():
+        for transform in getattr(origin, "_transforms_", ()):
+            if isinstance(transform, ResetInserter):
+                yield from transform.controls.values()
+    for inner, _name, _location in fragment.subfragments:
+        yield from resets(inner)
+
+
 class Instrumented(Elaboratable):
     """A design with a :class:`StreamChecker` on every stream of every component in it.
 
@@ -123,19 +140,19 @@ class Instrumented(Elaboratable):
 
     def elaborate(self, platform):
         fragment = Fragment.get(self._top, platform)
-        self._attach(fragment, "top")
+        self._attach(fragment, "top", Cat(resets(fragment)).any())
         return fragment
 
-    def _attach(self, fragment: Fragment, path: str) -> None:
+    def _attach(self, fragment: Fragment, path: str, cut: Value) -> None:
         for index, (inner, name, _location) in enumerate(list(fragment.subfragments)):
-            self._attach(inner, f"{path}.{name or index}")
+            self._attach(inner, f"{path}.{name or index}", cut)
         for origin in getattr(fragment, "origins", None) or ():
             if not isinstance(origin, Component):
                 continue
             for label, port in streams(origin, origin.signature):
                 if isinstance(port.ready, Const):
                     continue
-                checker = StreamChecker(port, f"{path}.{label}")
+                checker = StreamChecker(port, f"{path}.{label}", cut)
                 fragment.add_subfragment(
                     Fragment.get(checker, None), f"check_{label.replace('.', '_')}"
                 )

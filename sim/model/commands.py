@@ -28,9 +28,6 @@ _NO_OPERAND = {
     Command.RESET_DEVICE,
 }
 
-# Spelled as in DSA Table 5-8, where what a group may lack or have twice is sorted by kind.
-GROUP_INCOMPLETE, GROUP_QUEUES, GROUP_ENGINES = 0x15, 0x16, 0x17
-
 
 class RefusedError(Exception):
     """A command that ends with an error code."""
@@ -205,12 +202,12 @@ class Commands:
         members = [group["queues"] for group in queues.groups]
         engines = [group["engines"] for group in queues.groups]
         if any(bool(q) != bool(e) for q, e in zip(members, engines, strict=True)):
-            raise RefusedError(GROUP_INCOMPLETE)
+            raise RefusedError(CommandError.GROUP_INCOMPLETE)
         active = sum(1 << i for i, queue in enumerate(queues.queues) if queue.size)
         if _twice(members) or _union(members) != active:
-            raise RefusedError(GROUP_QUEUES)
+            raise RefusedError(CommandError.GROUP_QUEUES)
         if _twice(engines) or _union(engines) >> device.config.engines:
-            raise RefusedError(GROUP_ENGINES)
+            raise RefusedError(CommandError.GROUP_ENGINES)
         flags = {item.name: item for item in GROUP_CONFIG}["flags"]
         limits = ("global_limit", "work_limit", "batch_limit", "read_bandwidth", "write_bandwidth")
         for group in queues.groups:

@@ -3,8 +3,12 @@
 import random
 
 import pytest
+from amaranth import *
+from amaranth.lib import stream
+from amaranth.lib.wiring import Component, In, Out
 from amaranth.sim import Simulator
 
+from hw.tlp.records import Packet
 from sim.checkers.streams import instrument
 
 from .designs import Pipe
@@ -66,3 +70,51 @@ def test_each_broken_rule_is_named_with_its_stream(mistake, complaint):
 def test_broken_input_is_noticed_too():
     with pytest.raises(AssertionError, match=r"a packet began without first"):
         simulate(None, [(0, 1)], pauses=0)
+
+
+class Restarted(Component):
+    """Offers packets of two beats that nobody takes to the end, and starts anew on ``again``."""
+
+    o: Out(stream.Signature(Packet(4, 8)))
+    again: In(1)
+
+    def __init__(self, *, announced):
+        self._announced = announced
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        inner = Module()
+        begun = Signal()
+        inner.d.comb += [self.o.valid.eq(1), self.o.p.first.eq(~begun)]
+        with inner.If(self.o.ready):
+            inner.d.sync += begun.eq(1)
+        if self._announced:
+            m.submodules.inner = ResetInserter(self.again)(inner)
+        else:
+            with inner.If(self.again):
+                inner.d.sync += begun.eq(0)
+            m.submodules.inner = inner
+        return m
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_only_a_part_that_starts_anew_may_break_off_a_packet(announced):
+    dut = Restarted(announced=announced)
+
+    async def bench(ctx):
+        ctx.set(dut.o.ready, 1)
+        await ctx.tick().repeat(5)
+        ctx.set(dut.again, 1)
+        await ctx.tick()
+        ctx.set(dut.again, 0)
+        await ctx.tick().repeat(5)
+
+    simulator = Simulator(instrument(dut))
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    if announced:
+        simulator.run()
+    else:
+        with pytest.raises(AssertionError, match="a packet began inside another"):
+            simulator.run()

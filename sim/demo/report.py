@@ -56,7 +56,7 @@ def rows(result: Result, unit: str) -> list[tuple[str, str, bool]]:
         ("Bytes copied and compared", f"{result.copied_bytes:,}", False),
         ("Submissions tried again because a queue was full", f"{result.retries:,}", False),
         ("Interrupts", f"{result.interrupts:,}", False),
-        (f"From completion record to bell, {unit} (p50 / p99 / max)",
+        (f"Completion record to bell, {unit} (p50 / p99 / max)",
          f"{p50:,} / {p99:,} / {worst:,}", False),
         (f"Duration, {unit}", f"{result.clocks:,}", False),
         ("Bells lost", f"{result.lost:,}", result.lost > 0),

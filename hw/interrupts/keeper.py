@@ -101,13 +101,16 @@ class Keeper(Component):
         self._reset, self._wipe, self._sweep_due = Signal(init=1), Signal(init=1), Signal()
         self._restart, self._scanning, self._scan_next = Signal(), Signal(), Signal()
         self._for_scan, self._upper, self._is_write = Signal(), Signal(), Signal()
-        self._window_now, self._was_pending = Signal(Window), Signal()
+        self._window_now = Signal(Window)
+        self._was_pending, self._was_masked = Signal(), Signal()
         # Reads of pending bits on their way.
         self._asked, self._answered = Signal(), Signal()
 
         access = self.csr.access.p
         is_msix = places.is_msix(walker.place)
-        self._allowed = Mux(is_msix, self.allow_msix, self.allow_ims)
+        # A clock old, which does no harm: whatever rises later starts a rescan.
+        self._allowed = Signal()
+        m.d.sync += self._allowed.eq(Mux(is_msix, self.allow_msix, self.allow_ims))
         m.d.comb += [
             self.hold.eq(1),
             self.busy.eq(1),
@@ -233,18 +236,24 @@ class Keeper(Component):
             m.next = "Take"
         with m.State("Take"):
             m.d.comb += self._word.take.eq(1)
-            m.d.sync += self._was_pending.eq(self.pending)
+            m.d.sync += [
+                self._was_pending.eq(self.pending),
+                self._was_masked.eq(self.look.mask),
+            ]
             with m.If(self._for_scan):
-                m.next = "Scan"
-                with m.If(self.pending & ~self.look.mask & self._allowed):
-                    m.next = "Send"
-                with m.Else():
-                    m.d.comb += self._walker.advance.eq(1)
+                m.next = "Judge"
             with m.Elif(self._is_write):
                 m.next = "Write"
             with m.Else():
                 m.d.comb += self.csr.access.ready.eq(1)
                 m.next = "Answer"
+
+        with m.State("Judge"):
+            with m.If(self._was_pending & ~self._was_masked & self._allowed):
+                m.next = "Send"
+            with m.Else():
+                m.d.comb += self._walker.advance.eq(1)
+                m.next = "Scan"
 
     def _write_data(self, m):
         """What is written always comes from the word; the states decide which part of it."""

@@ -56,7 +56,7 @@ class PendingBits(Component):
     ----------
     places : Places
     technology : str, optional
-        See :func:`hw.interrupts.ram.ram`.
+        See :class:`hw.interrupts.ram.BlockRam`.
 
     Members
     -------

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from .compare import at_least
 from .pipe import LUTRAM_MSIX
-from .ram import ram
+from .ram import BlockRam, DistributedRam
 from .records import Check, Vector
 
 
@@ -50,7 +50,7 @@ class PermissionCheck(Component):
     ims_vectors, msix_vectors : int
         Entries of the tables.
     technology : str, optional
-        See :func:`hw.interrupts.ram.ram`.
+        See :class:`hw.interrupts.ram.BlockRam`.
 
     Members
     -------
@@ -116,12 +116,12 @@ class PermissionCheck(Component):
             ("ims", self._ims, self.write.ims, self.write.ims_permission),
             ("msix", self._msix, self.write.msix, self.write.msix_permission),
         ):
-            m.submodules[name] = table = ram(
-                depth,
-                len(contents.as_value()),
-                distributed=name == "msix" and depth <= LUTRAM_MSIX,
-                technology=self._technology,
+            width = Shape.cast(Permission).width
+            few = name == "msix" and depth <= LUTRAM_MSIX
+            table = (
+                DistributedRam(depth, width) if few else BlockRam(depth, width, self._technology)
             )
+            m.submodules[name] = table
             m.d.comb += [
                 table.write.eq(enable),
                 table.write_address.eq(self.write.index),

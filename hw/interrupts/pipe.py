@@ -5,7 +5,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
 from .compare import at_least
-from .ram import ram
+from .ram import BlockRam, DistributedRam
 from .records import Message, Vector
 
 LUTRAM_MSIX = 64
@@ -78,7 +78,7 @@ class EventPipe(Component):
     window : int
         Upper bits of the addresses in interrupt message storage.
     technology : str, optional
-        See :func:`hw.interrupts.ram.ram`.
+        See :class:`hw.interrupts.ram.BlockRam`.
 
     Members
     -------
@@ -124,29 +124,33 @@ class EventPipe(Component):
 
     def elaborate(self, platform):
         m = Module()
-        # What enters: the stream while it is ready, else a turn, or what had to be put by.
+        # What enters: what had to be put by, or a turn, or the stream. Room for two keeps ``ready``
+        # off the path from the memories to the decision whether a message waits.
         ready = Signal()
-        stored_valid = Signal()
-        stored = Signal(Vector)
-        enters = Signal()
+        stored = [Signal(Vector, name=f"stored{n}") for n in range(2)]
+        stored_valid = Signal(2)
+        accepts, enters, step = Signal(), Signal(), Signal()
         vector = Signal(Vector)
-        step = Signal()
+        fresh = Mux(self.turn_valid, self.turn.vector, self.i.p)
         m.d.comb += [
             self.i.ready.eq(ready),
-            enters.eq(Mux(ready, self.i.valid, stored_valid | self.turn_valid)),
-            vector.eq(Mux(ready, self.i.p, Mux(self.turn_valid, self.turn.vector, stored))),
+            accepts.eq(self.i.valid & ready),
+            enters.eq(stored_valid[0] | self.turn_valid | accepts),
+            vector.eq(Mux(stored_valid[0], stored[0], fresh)),
         ]
-        m.d.sync += [
-            stored_valid.eq(enters & ~step),
-            ready.eq(~self.hold & ~(enters & ~step)),
-        ]
+        m.d.sync += ready.eq(~self.hold & ~stored_valid[1] & ~(stored_valid[0] & accepts))
+        with m.If(step):
+            m.d.sync += stored_valid.eq(stored_valid[1] | (stored_valid[0] & accepts))
+        with m.Elif(accepts):
+            m.d.sync += stored_valid.eq(Cat(1, stored_valid[0]))
+        with m.If(step | ~stored_valid[0]):
+            m.d.sync += stored[0].eq(Mux(stored_valid[1], stored[1], self.i.p))
         with m.If(ready):
-            m.d.sync += stored.eq(self.i.p)
+            m.d.sync += stored[1].eq(self.i.p)
 
         exists = ~Mux(
             vector.ims, at_least(vector.index, self._ims), at_least(vector.index, self._msix)
         )
-        is_event = ready | stored_valid
         first_event, first_send, second_event, second_send = (
             Signal(name=name) for name in ("first_event", "first_send", "event", "send")
         )
@@ -155,7 +159,7 @@ class EventPipe(Component):
         with m.If(step):
             m.d.sync += [
                 first.eq(vector),
-                first_event.eq(enters & is_event & exists),
+                first_event.eq(enters & ~self.turn_valid & exists),
                 first_send.eq(self.turn_valid & self.turn.send & exists),
                 second.eq(first),
                 second_event.eq(first_event),
@@ -164,7 +168,7 @@ class EventPipe(Component):
                 may_msix.eq(first_event & ~first.ims & self.allow_msix),
             ]
 
-        entry, emit_ims, emit_msix = self._tables(m, vector, second, step)
+        entry, emit_ims, emit_msix = self._tables(m, vector, first, second, step)
         m.d.comb += [
             self.look.eq(entry),
             self.o.p.address.eq(Cat(C(0, 2), entry.address)),
@@ -172,7 +176,7 @@ class EventPipe(Component):
             self.o.valid.eq(second_send | (may_ims & emit_ims) | (may_msix & emit_msix)),
             step.eq(~self.o.valid | self.o.ready),
             self.empty.eq(
-                ~(stored_valid | first_event | first_send)
+                ~(stored_valid[0] | first_event | first_send)
                 & ~(second_event | second_send | self.pend_valid)
             ),
             self.quiet.eq(self.empty & ~ready),
@@ -183,15 +187,23 @@ class EventPipe(Component):
         ]
         return m
 
-    def _tables(self, m, vector, second, step):
+    def _tables(self, m, vector, first, second, step):
         """Memories; returns the entry at the end of the pipe, and whether each table emits it."""
         write = self.write
         emit = ~write.entry.mask & ~write.entry.ignore
 
-        def table(name, depth, enable, contents, *, distributed=False):
-            m.submodules[name] = memory = ram(
-                depth, len(contents), distributed=distributed, technology=self._technology
-            )
+        few = self._msix <= LUTRAM_MSIX
+        cut = MSIX_ADDRESS_IN_BLOCK
+        window = C(self._window, 64 - WINDOW_BITS)
+        high = self._window >> (cut - WINDOW_BITS + 2)
+
+        def table(name, depth, enable, contents, *, distributed=False, substitute=0):
+            if distributed:
+                memory = DistributedRam(depth, len(contents), substitute)
+                m.d.comb += memory.blank.eq(first.ims)
+            else:
+                memory = BlockRam(depth, len(contents), self._technology)
+            m.submodules[name] = memory
             m.d.comb += [
                 memory.write.eq(enable),
                 memory.write_address.eq(write.index),
@@ -203,14 +215,19 @@ class EventPipe(Component):
 
         ims, msix = self._ims, self._msix
         place = write.entry.address
-        few = msix <= LUTRAM_MSIX
-        cut = MSIX_ADDRESS_IN_BLOCK
         inside = WINDOW_BITS - 2
         ims_address = table("ims_address", ims, write.ims_address, place[:inside])
         control = Cat(write.entry.data, write.entry.mask, write.entry.ignore, emit)
         ims_data = table("ims_data", ims, write.ims_data, control)
         msix_low = table("msix_low", msix, write.msix_address, place[:cut])
-        msix_high = table("msix_high", msix, write.msix_address, place[cut:], distributed=few)
+        msix_high = table(
+            "msix_high",
+            msix,
+            write.msix_address,
+            place[cut:],
+            distributed=few,
+            substitute=high,
+        )
         msix_data = table("msix_data", msix, write.msix_data, control[:33])
         msix_ignore = table(
             "msix_ignore", msix, write.msix_ignore, write.msix_ignore_value, distributed=few
@@ -218,7 +235,7 @@ class EventPipe(Component):
         entry = Signal(Entry)
         with m.If(second.ims):
             m.d.comb += [
-                entry.address.eq(Cat(ims_address, C(self._window, 64 - WINDOW_BITS))),
+                entry.address.eq(Cat(ims_address, window)),
                 entry.data.eq(ims_data[:32]),
                 entry.mask.eq(ims_data[32]),
                 entry.ignore.eq(ims_data[33]),
@@ -230,4 +247,7 @@ class EventPipe(Component):
                 entry.mask.eq(msix_data[32]),
                 entry.ignore.eq(msix_ignore),
             ]
+        if few:
+            # Already what it has to be, for both tables.
+            m.d.comb += entry.address[cut:].eq(msix_high)
         return entry, ims_data[34], ~msix_data[32] & ~msix_ignore

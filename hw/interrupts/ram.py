@@ -19,21 +19,6 @@ def technology_of(platform) -> str:
     return "ecp5" if str(getattr(platform, "device", "")).startswith("LFE5") else "generic"
 
 
-def ram(depth: int, width: int, *, distributed: bool = False, technology: str | None = None):
-    """The memory for a job: :class:`DistributedRam`, or one of block RAM in a technology.
-
-    Parameters
-    ----------
-    depth, width : int
-        Words, and bits of a word.
-    distributed : bool
-        Make it of lookup tables, for tables too small to be worth a block.
-    technology : str, optional
-        ``"generic"`` or ``"ecp5"``; by default, what the platform of the build asks for.
-    """
-    return DistributedRam(depth, width) if distributed else BlockRam(depth, width, technology)
-
-
 class Ram(Component):
     """One write port, one read port, and two registers behind the read port.
 
@@ -60,7 +45,7 @@ class Ram(Component):
     read_data : ``Out(width)``
     """
 
-    def __init__(self, depth: int, width: int):
+    def __init__(self, depth: int, width: int, more: dict | None = None):
         self.depth, self.width = depth, width
         super().__init__(
             {
@@ -71,6 +56,7 @@ class Ram(Component):
                 "read_address": In(ceil_log2(depth)),
                 "read_data": Out(width),
             }
+            | (more or {})
         )
 
 
@@ -80,7 +66,23 @@ class DistributedRam(Ram):
     It is made of banks of 16 words, the size of a RAM of lookup tables on the ECP5. Each has a
     register that is zero while the bank is not addressed, so that an OR joins them: a quarter of
     the logic of what Yosys makes of a plain memory.
+
+    Parameters
+    ----------
+    depth, width : int
+        As for :class:`Ram`.
+    substitute : int
+        What is read where ``blank`` is 1; costs no logic.
+
+    Members
+    -------
+    blank : ``In(1)``
+        Goes with the address of one clock earlier.
     """
+
+    def __init__(self, depth: int, width: int, substitute: int = 0):
+        self._substitute = substitute
+        super().__init__(depth, width, {"blank": In(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -107,8 +109,12 @@ class DistributedRam(Ram):
             with m.If(self.enable & (self.read_address[low:] != number)):
                 m.d.sync += fetched.eq(0)
             chosen = chosen | fetched
+        register = Signal(self.width, reset_less=True)
         with m.If(self.enable):
-            m.d.sync += self.read_data.eq(chosen)
+            m.d.sync += register.eq(chosen)
+        with m.If(self.enable & self.blank):
+            m.d.sync += register.eq(self._substitute)
+        m.d.comb += self.read_data.eq(register)
         return m
 
 

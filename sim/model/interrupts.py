@@ -113,7 +113,7 @@ class MessageStoreModel:
         self._walk = self.msix + self.ims
         # Events: put by at the door, on the two steps of the pipe, and about to be held.
         self._open = 0
-        self._stored: tuple[int, int] | None = None
+        self._stored: list[tuple[int, int]] = []
         self._steps: list[_Passenger | None] = [None, None]
         self._held: Entry | None = None
         # Checks: verdicts on the two steps of their pipe.
@@ -186,7 +186,12 @@ class MessageStoreModel:
             self._held.pending = 1
         last = self._steps[1]
         self._held = last.entry if last is not None and silent and last.holds else None
-        event = inputs.event if self._open else self._stored
+        stored = self._stored
+        opens = not self._hold and len(stored) < 2
+        if self._open and inputs.event is not None:
+            # Another one is let in if there is room for it even if nothing moves.
+            opens = opens and not stored
+            stored.append(inputs.event)
         if moves:
             first = self._steps[0]
             if first is not None:
@@ -194,13 +199,12 @@ class MessageStoreModel:
             entering = None
             if self._injected is not None:
                 entering = self._board(self._injected, 0, True)
-            elif event is not None and (entry := self.entry(*event)) is not None:
-                entering = self._board(entry, event[0], False)
+            elif stored:
+                ims, index = stored.pop(0)
+                if (entry := self.entry(ims, index)) is not None:
+                    entering = self._board(entry, ims, False)
             self._steps = [entering, first]
-            self._stored = None
-        else:
-            self._stored = event
-        self._open = int(not self._hold and self._stored is None)
+        self._open = int(opens)
 
     def _board(self, entry: Entry, ims: int, forced: bool) -> _Passenger:
         return _Passenger(
@@ -314,8 +318,9 @@ class MessageStoreModel:
             yield  # return
             yield  # ask
             yield  # fetch
-            go = entry.pending and not entry.mask and self._now[here >= len(self.msix)]
             yield  # take
+            go = entry.pending and not entry.mask and self._allowed[here >= len(self.msix)]
+            yield  # judge
             if not go:
                 before = earlier = here
                 here += 1
@@ -372,7 +377,7 @@ class MessageStoreModel:
                 entry.ignore = word_now >> 34 & 1
                 entry.pasid_enable = word_now >> 35 & 1
                 entry.pasid = word_now >> 44
-            sends = bool(entry.pending and not entry.mask and self._now[window == "ims"])
+            sends = bool(entry.pending and not entry.mask and self._allowed[window == "ims"])
         yield
         if sends:
             self._inject(entry)

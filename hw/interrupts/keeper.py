@@ -1,5 +1,7 @@
 """Everything about the tables that is not an event: accesses, rescans, and resets."""
 
+from dataclasses import dataclass
+
 from amaranth import *
 from amaranth.lib.wiring import Component, In, Out
 
@@ -11,11 +13,24 @@ from .walker import Walker
 from .windows import Window, Windows
 from .word import Word
 
-BURST_LOG2 = 6
-"""Log2 of the pending bits that are looked at in one turn: those of a word of the PBA."""
+WORD_LOG2 = 6
+"""Log2 of the bits in a word of the PBA."""
 
-REST_LOG2 = 4
-"""Log2 of the clocks that events have to themselves between two turns of a rescan."""
+
+@dataclass(frozen=True)
+class Pace:
+    """How a rescan shares the clocks with events.
+
+    Parameters
+    ----------
+    burst_log2
+        Log2 of the pending bits that are looked at in one turn; at most 6.
+    rest_log2
+        Log2 of the clocks that events have to themselves between two turns; at most 5.
+    """
+
+    burst_log2: int = 6
+    rest_log2: int = 4
 
 
 class Keeper(Component):
@@ -48,6 +63,8 @@ class Keeper(Component):
         Where the pending bits are.
     window : int
         Base of the message window.
+    pace : Pace
+        How a rescan shares the clocks with events.
 
     Members
     -------
@@ -66,8 +83,8 @@ class Keeper(Component):
         As of :class:`hw.interrupts.pending.PendingBits`.
     """
 
-    def __init__(self, windows: Windows, places: Places, window: int):
-        self._windows, self._places = windows, places
+    def __init__(self, windows: Windows, places: Places, window: int, pace: Pace):
+        self._windows, self._places, self._pace = windows, places, pace
         self._window = window >> WINDOW_BITS
         super().__init__(
             {
@@ -96,7 +113,7 @@ class Keeper(Component):
         m.submodules.walker = self._walker = walker = Walker(places)
         m.submodules.word = self._word = word = Word()
         # Pending bits looked at in this turn, and between turns the clocks of rest.
-        self._step = step = Signal(BURST_LOG2 + 1)
+        self._step = step = Signal(WORD_LOG2 + 1)
         self._advance_step, self._clear_step = Signal(), Signal()
         self._reset, self._wipe, self._sweep_due = Signal(init=1), Signal(init=1), Signal()
         self._restart, self._scanning, self._scan_next = Signal(), Signal(), Signal()
@@ -156,7 +173,7 @@ class Keeper(Component):
     def _rest(self, m):
         """Wait for something to do. The first rest after reset is none."""
         access = self.csr.access
-        rested = self._step[REST_LOG2:].any()
+        rested = self._step[self._pace.rest_log2 :].any()
         scan = self._scanning & rested & (self._scan_next | ~access.valid)
         window = self._windows.window(access.p.address)
         asks = self._wipe | self._restart
@@ -337,7 +354,7 @@ class Keeper(Component):
         """Collect a word of the MSI-X pending bits."""
         exists = self._step < self._places.count - self._places.first
         with m.State("Gather"):
-            over = self._walk(m, ~self._step[BURST_LOG2])
+            over = self._walk(m, ~self._step[WORD_LOG2])
             for _ in range(2):
                 earlier, exists = exists, Signal()
                 m.d.sync += exists.eq(earlier)
@@ -352,7 +369,8 @@ class Keeper(Component):
     def _scan(self, m):
         """Look at pending bits until one is set, 64 have been looked at, or there are no more."""
         with m.State("Scan"):
-            over = self._walk(m, ~self._step[BURST_LOG2] & ~self._walker.at_end)
+            burst_over = self._step[self._pace.burst_log2 :].any()
+            over = self._walk(m, ~burst_over & ~self._walker.at_end)
             # Where the walker was when it asked for what is answered now.
             m.d.comb += self._walker.mark.eq(1)
             with m.If(self._answered & self.pending):

@@ -11,8 +11,8 @@ from .records import Check, Message, Vector
 from .store import MessageStore, StoreSignature
 
 
-class RegisterSlice(Component):
-    """A stream through registers, in both directions.
+class Inlet(Component):
+    """A stream whose payload, valid and ready all come from registers.
 
     **Timing**: one clock; a beat per clock.
 
@@ -32,9 +32,9 @@ class RegisterSlice(Component):
 
     def elaborate(self, platform):
         m = Module()
+        # What comes while the output is full is put by.
         spare = Signal.like(self.i.payload)
         spare_valid = Signal()
-        # Ready is a register: what comes while the output is full is put by.
         m.d.comb += self.i.ready.eq(~spare_valid)
         with m.If(self.o.ready | ~self.o.valid):
             m.d.sync += [
@@ -46,6 +46,49 @@ class RegisterSlice(Component):
             m.d.sync += spare_valid.eq(1)
         with m.If(~spare_valid):
             m.d.sync += spare.eq(self.i.payload)
+        return m
+
+
+class Outlet(Component):
+    """A stream whose payload goes straight into registers, and whose ready comes from one.
+
+    **Timing**: one clock; a beat per clock.
+
+    Parameters
+    ----------
+    shape
+        Payload of the stream.
+
+    Members
+    -------
+    i : ``In(stream.Signature(shape))``
+    o : ``Out(stream.Signature(shape))``
+    """
+
+    def __init__(self, shape):
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform):
+        m = Module()
+        slots = [Signal.like(self.i.payload, name=f"slot{n}") for n in range(2)]
+        full = Signal(2)
+        write, read = Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(~full.all()),
+            self.o.valid.eq(full.any()),
+            self.o.payload.eq(Mux(read, slots[1], slots[0])),
+        ]
+        for number, slot in enumerate(slots):
+            with m.If(~full[number]):
+                m.d.sync += slot.eq(self.i.payload)
+            with m.If(self.o.ready & (read == number)):
+                m.d.sync += full[number].eq(0)
+            with m.If(self.i.valid & self.i.ready & (write == number)):
+                m.d.sync += full[number].eq(1)
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += read.eq(~read)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += write.eq(~write)
         return m
 
 
@@ -72,17 +115,17 @@ class RegisteredStore(Component):
         m = Module()
         m.submodules.store = store = MessageStore(self._config, technology=self._technology)
         for name, shape in (("i_event", Vector), ("i_check", Check)):
-            m.submodules[name] = registers = RegisterSlice(shape)
+            m.submodules[name] = registers = Inlet(shape)
             connect(m, outside=flipped(getattr(self, name)), registers=registers.i)
             connect(m, registers=registers.o, store=getattr(store, name))
         for name, shape in (("o_message", Message), ("o_verdict", 1)):
-            m.submodules[name] = registers = RegisterSlice(shape)
+            m.submodules[name] = registers = Outlet(shape)
             connect(m, store=getattr(store, name), registers=registers.i)
             connect(m, registers=registers.o, outside=flipped(getattr(self, name)))
-        m.submodules.access = access = RegisterSlice(Access)
+        m.submodules.access = access = Inlet(Access)
         connect(m, outside=flipped(self.csr.access), registers=access.i)
         connect(m, registers=access.o, store=store.csr.access)
-        m.submodules.result = result = RegisterSlice(64)
+        m.submodules.result = result = Outlet(64)
         connect(m, store=store.csr.result, registers=result.i)
         connect(m, registers=result.o, outside=flipped(self.csr.result))
         m.d.sync += [

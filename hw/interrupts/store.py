@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Component, In, Out, Signature, connect, flipped
 
 from ..csr.bus import CsrSignature
 from ..regs.config import Config
-from .keeper import Keeper
+from .keeper import Keeper, Pace
 from .pending import PendingBits, Places
 from .permission import PermissionCheck
 from .pipe import EventPipe
@@ -80,6 +80,8 @@ class MessageStore(Component):
     ims_vectors, msix_vectors : int, optional
         Other sizes than those of ``config``, with windows where ``config`` has them; for proofs,
         which need small ones.
+    pace : Pace, optional
+        How a rescan shares the clocks with events; the figures above are for the default.
 
     Members
     -------
@@ -110,11 +112,13 @@ class MessageStore(Component):
         technology: str | None = None,
         ims_vectors: int | None = None,
         msix_vectors: int | None = None,
+        pace: Pace | None = None,
     ):
         self._config = config
         self._technology = technology
         self._ims = ims_vectors or config.ims_vectors
         self._msix = msix_vectors or config.msix_vectors
+        self._pace = pace or Pace()
         super().__init__(StoreSignature())
 
     def elaborate(self, platform):
@@ -124,7 +128,7 @@ class MessageStore(Component):
         m.submodules.pipe = pipe = EventPipe(ims, msix, base, self._technology)
         m.submodules.check = check = PermissionCheck(ims, msix, self._technology)
         m.submodules.pending = pending = PendingBits(places, self._technology)
-        m.submodules.keeper = keeper = Keeper(Windows(self._config), places, base)
+        m.submodules.keeper = keeper = Keeper(Windows(self._config), places, base, self._pace)
         connect(m, i=flipped(self.i_event), pipe=pipe.i)
         connect(m, pipe=pipe.o, o=flipped(self.o_message))
         connect(m, i=flipped(self.i_check), check=check.i)

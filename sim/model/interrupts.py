@@ -7,6 +7,7 @@ a coroutine that reads from top to bottom.
 """
 
 from collections.abc import Generator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hw.regs.bar0 import bar0
@@ -335,7 +336,7 @@ class MessageStoreModel:
         self._injected = entry
         entry.pending = 0
 
-    def _serve(self, address: int, write: int, strobe: int, data: int):
+    def _serve(self, address: int, write: int, strobe: int, data: int) -> Iterator[None]:
         base, window = next(item for item in self._windows if address >= item[0])
         offset = address - base
         if window == "pba":

@@ -7,7 +7,6 @@ a coroutine that reads from top to bottom.
 """
 
 from collections.abc import Generator
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hw.regs.bar0 import bar0
@@ -336,7 +335,9 @@ class MessageStoreModel:
         self._injected = entry
         entry.pending = 0
 
-    def _serve(self, address: int, write: int, strobe: int, data: int) -> Iterator[None]:
+    def _serve(
+        self, address: int, write: int, strobe: int, data: int
+    ) -> Generator[None, None, None]:
         base, window = next(item for item in self._windows if address >= item[0])
         offset = address - base
         if window == "pba":

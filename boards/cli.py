@@ -1,10 +1,14 @@
 """The command line: ``tocsin demo``, ``bench``, ``synth``, ``registers``, ``generate``."""
 
+import io
+import os
 import sys
 from importlib.metadata import version as version_of
+from pathlib import Path
 
 import rich_click as click
 
+from driver.errors import DriverError
 from hw.regs import Config, ConfigError
 from hw.regs.config import IMS_MAX
 from hw.regs.document import c_header, markdown
@@ -44,6 +48,19 @@ class Whole(click.ParamType[int]):
             message = f"{name} takes a whole number from {self.low} to {self.high}, not {value!r}."
             raise click.UsageError(message, ctx)
         return number
+
+
+def need_room_for_results() -> None:
+    """Refuse, before anything is done, where the folder of results cannot be written."""
+    folder = Path("build")
+    try:
+        folder.mkdir(exist_ok=True)
+    except FileExistsError:
+        raise click.UsageError("Results go into build/, but build is not a folder.") from None
+    except OSError as error:
+        raise click.UsageError(f"Results go into build/, which fails: {error}.") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise click.UsageError("Results go into build/, which cannot be written.")
 
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -100,6 +117,7 @@ def demo(vectors: int, operations_per_adi: int, seed: int, model: bool, waves: b
 
     if model and waves:
         raise click.UsageError("The functional model has no signals: leave out --waves or --model.")
+    need_room_for_results()
     plan = Plan(adis=vectors, operations_per_adi=operations_per_adi, seed=seed)
     sys.exit(play(plan, model=model, waves=waves))
 
@@ -121,6 +139,7 @@ def bench(events: int) -> None:
     """
     from .bench import play
 
+    need_room_for_results()
     sys.exit(play(events))
 
 
@@ -136,6 +155,7 @@ def synth(quick: bool) -> None:
     """
     from .synth import synthesize
 
+    need_room_for_results()
     sys.exit(synthesize(quick=quick))
 
 
@@ -183,13 +203,23 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a command. A mistake of the user's is one sentence and exit code 2."""
     from sim.bench import BenchFailure, BuildFailure
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # lines and ticks are not worth a failure
     try:
         result = tocsin.main(arguments, "tocsin", standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         _stop(error.format_message(), 2)
-    except ConfigError as error:
+    except (ConfigError, DriverError) as error:
         _stop(str(error), 2)
     except (BuildFailure, BenchFailure, ToolError) as error:
+        _stop(str(error), 1)
+    except BrokenPipeError:
+        # Who read our output has had enough; what is left of it goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
         _stop(str(error), 1)
     except (KeyboardInterrupt, click.Abort):
         _stop("stopped", 130)

@@ -1,12 +1,18 @@
 """The command line: what a person gets for a mistake, and what a script can rely on."""
 
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from boards import cli, demo
 from sim.demo.result import Result
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(capfd, *arguments):
@@ -45,6 +51,58 @@ def test_mistake_is_one_sentence_and_exit_code_2(capfd, tmp_path, monkeypatch, a
     assert err.startswith("tocsin: ") and err.count("\n") == 1
     assert out == ""
     assert not list(tmp_path.iterdir()), "nothing is half done"
+
+
+@pytest.mark.parametrize("command", ["demo", "bench", "synth"])
+def test_place_that_takes_no_results_is_refused_first(capfd, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "build").write_text("in the way")
+    code, out, err = run(capfd, command)
+    assert (code, out) == (2, "")
+    assert err == "tocsin: Results go into build/, but build is not a folder.\n"
+    assert (tmp_path / "build").read_text() == "in the way"
+
+
+def test_silent_device_is_one_sentence_and_exit_code_2(capfd, tmp_path, monkeypatch):
+    async def nobody(self, offset, size):
+        return (1 << 8 * size) - 1
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sim.model.transport.ModelTransport.config_read", nobody)
+    code, out, err = run(capfd, "demo", "--model", "--vectors", "5")
+    assert code == 2
+    assert err.startswith("tocsin: ") and err.count("\n") == 1
+    assert "the device does not answer: its vendor ID reads as 0xffff" in err
+    assert "adis=" not in out
+    assert not list(tmp_path.rglob("*.html")), "nothing is half done"
+
+
+def test_terminal_without_the_characters_is_no_failure(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "boards.cli", "demo", "--model", "--vectors", "5"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith("demo: adis=5 ")
+
+
+def test_reader_that_leaves_early_is_no_accident(tmp_path):
+    command = [sys.executable, "-m", "boards.cli", "registers", "--header"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as nowhere:
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=nowhere,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 @pytest.mark.parametrize("command", [[], ["demo"], ["bench"], ["synth"], ["registers"]])

@@ -1,13 +1,14 @@
 """Order on the wire: data, then the completion record, then the interrupt message.
 
-What a descriptor asks for is read from its submission, so this works for every driver.
+What a descriptor asks for is read from its submission, so this works for every driver that uses
+the place of a completion record for one descriptor at a time.
 """
 
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 
-from cocotbext.pcie.core.tlp import CplStatus
+from cocotbext.pcie.core.tlp import CplStatus, TlpType
 
 from hw.regs import Config
 from hw.regs.bar0 import bar0
@@ -26,6 +27,7 @@ from hw.regs.schema import Table
 from ..host.credits import Flow
 from ..host.observer import Observer
 from ..host.tlp import COMPLETIONS, DEFERRABLE_WRITES, MEMORY_WRITES, MalformedTlp, Tlp
+from .settings import DEVICE_CONTROL, FLR
 
 LOGGED = 50
 
@@ -35,7 +37,8 @@ class Promise:
     """What a descriptor is going to do."""
 
     pasid: int | None
-    record: int
+    #: Where its completion record goes, or None.
+    record: int | None
     destination: range
     #: IMS entry to ring, or None.
     vector: int | None
@@ -107,6 +110,7 @@ class OrderChecker(Observer):
         self._promises: defaultdict[int | None, list[Promise]] = defaultdict(list)
         self._undecided: dict[tuple[int, int], Promise] = {}
         self._owed: defaultdict[int, int] = defaultdict(int)
+        self._resets: set[tuple[int, int]] = set()
 
     def sent(self, packet: bytes, flow: Flow, clock: int) -> None:
         """A TLP went to the device."""
@@ -114,6 +118,10 @@ class OrderChecker(Observer):
             tlp = Tlp.unpack(packet)
         except MalformedTlp:
             return
+        if tlp.fmt_type is TlpType.CFG_WRITE_0 and tlp.address == DEVICE_CONTROL:
+            data = int.from_bytes(tlp.data, "little")
+            if tlp.first_be & 2 and data & FLR:
+                self._resets.add((int(tlp.requester_id), tlp.tag))
         if tlp.fmt_type not in MEMORY_WRITES | DEFERRABLE_WRITES or tlp.ep:
             return
         self._queues.write(tlp)
@@ -127,8 +135,7 @@ class OrderChecker(Observer):
     def _submit(self, tlp: Tlp) -> None:
         word = DESCRIPTOR.unpack(int.from_bytes(tlp.data, "little"))
         flags = Flag(word["flags"] & 0xFFFF)
-        if not flags & Flag.COMPLETION_ADDRESS_VALID:
-            return
+        has_record = flags & Flag.COMPLETION_ADDRESS_VALID
         queue, portal = divmod((tlp.address - self._portals.start) // PAGE_BYTES, PORTALS_PER_QUEUE)
         mode = self._queues.register(queue, "mode")
         pasid = mode["pasid"] if mode["dedicated"] else word["pasid"]
@@ -136,13 +143,21 @@ class OrderChecker(Observer):
         rings = portal & Portal.IMS and flags & Flag.REQUEST_INTERRUPT
         promise = Promise(
             pasid=pasid if mode["pasid_enable"] else None,
-            record=word["completion_address"],
+            record=word["completion_address"] if has_record else None,
             destination=range(word["destination"], word["destination"] + size),
             vector=word["handle"] if rings else None,
         )
         if tlp.fmt_type in DEFERRABLE_WRITES:
             self._undecided[int(tlp.requester_id), tlp.tag] = promise
-        self._promises[promise.pasid].append(promise)
+        if promise.record is None:
+            # Nothing says when its interrupt is due.
+            if promise.vector is not None:
+                self._owed[promise.vector] += 1
+            return
+        # One whose record is due in the same place was given up: aborted, refused, or reset away.
+        promises = self._promises[promise.pasid]
+        promises[:] = [other for other in promises if other.record != promise.record]
+        promises.append(promise)
 
     def received(self, packet: bytes, start: int, clock: int) -> None:
         """A TLP came from the device."""
@@ -151,9 +166,17 @@ class OrderChecker(Observer):
         except MalformedTlp:
             return
         if tlp.fmt_type in COMPLETIONS:
-            promise = self._undecided.pop((int(tlp.requester_id), tlp.tag), None)
+            request = int(tlp.requester_id), tlp.tag
+            if request in self._resets:
+                # What was promised before a Function Level Reset is off.
+                self._resets.discard(request)
+                self._promises.clear()
+                self._owed.clear()
+            promise = self._undecided.pop(request, None)
             if promise is not None and tlp.status != CplStatus.SC:
                 # Refused, so nothing may be done for it.
+                if promise.record is None and promise.vector is not None:
+                    self._owed[promise.vector] -= 1
                 with suppress(ValueError):
                     self._promises[promise.pasid].remove(promise)
         elif tlp.fmt_type in MEMORY_WRITES:

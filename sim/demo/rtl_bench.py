@@ -11,10 +11,10 @@ from .witness import Witness
 
 @bench(limit_cycles=1_000_000_000)
 async def demonstration(dut: Any) -> dict[str, Any]:
-    """The scenario, and what the root complex has to say about the device's TLPs."""
+    """The scenario, and what the checkers have to say about everything on the link."""
     plan = Plan(**parameters())
     witness = Witness(plan.config.message_window)
-    transport = await RtlTransport.open(dut, host=witness)
+    transport = await RtlTransport.open(dut, host=witness, config=plan.config)
     result = await demonstrate(transport, witness, plan, progress)
-    result.errors += [*transport.root_complex.errors, *transport.root_complex.port.malformed]
+    result.errors += [text for text in await transport.finish() if text not in result.errors]
     return result.to_json()

@@ -108,7 +108,8 @@ class RtlTransport:
 
         The checkers of :mod:`sim.checkers` always watch; observers are told besides. A host that
         is given takes the place of a new one with that message window. With the device's
-        parameters, the order of what belongs to one descriptor is checked too.
+        parameters, the order of what belongs to one descriptor is checked too, and the tags by
+        the device's own completion timeout.
 
         Raises
         ------
@@ -116,8 +117,9 @@ class RtlTransport:
             Nobody answers.
         """
         root_complex = TocsinRootComplex(dut, host or Host(window), behaviour, link)
+        timeout = (config or Config()).completion_timeout_cycles
         checkers = [
-            TlpChecker(root_complex.host.interrupts.window),
+            TlpChecker(root_complex.host.interrupts.window, timeout),
             CreditChecker(),
             *(observers or []),
         ]

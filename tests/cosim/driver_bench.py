@@ -15,9 +15,9 @@ from cocotb.triggers import with_timeout
 
 from sim.bench.cocotb_side import PERIOD_PS, bench, cycles, now, parameters
 from sim.host.rtl_transport import RtlTransport
-from tests.driver.cases import CASES, Case
+from tests.driver.cases import CASES, CONFIG, Case
 
-LIMIT_CYCLES = 500_000
+LIMIT_CYCLES = 5_000_000
 
 
 async def play(dut: Any, case: Case) -> None:
@@ -26,9 +26,10 @@ async def play(dut: Any, case: Case) -> None:
     dut.rst.value = 1
     await cycles(4)
     dut.rst.value = 0
-    transport = await RtlTransport.open(dut)
+    transport = await RtlTransport.open(dut, config=CONFIG)
     await case(transport)
-    assert not transport.host.check(), transport.host.check()
+    findings = await transport.finish()
+    assert not findings, "\n".join(findings)
     assert not transport.host.interrupts.live, "interrupt targets were leaked"
 
 

@@ -1,13 +1,11 @@
 """The device as the benches of this room run it: built once, found by all."""
 
 from hw.device import Device
-from hw.regs import Config
 from sim.bench import BuiltModel, build
 from sim.host.link import Linked
-
-CONFIG = Config()
+from tests.driver.cases import CONFIG
 
 
 def device() -> BuiltModel:
-    """The device with default parameters, behind a link."""
+    """The device that the driver's cases are written for, behind a link: the default one."""
     return build(Linked(Device(CONFIG), CONFIG.data_width), "device", key=repr(CONFIG))

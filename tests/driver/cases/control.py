@@ -76,10 +76,10 @@ async def only_configured_queues_are_enabled(transport: Transport) -> None:
 async def settings_are_checked_before_the_hardware_sees_them(transport: Transport) -> None:
     device = await Device.probe(transport, QUICK)
     before = transport.requests
-    too_much = CONFIG.queue_slots
+    slots, queues = CONFIG.queue_slots, CONFIG.queues
     for settings, words in (
-        ([QueueSettings(size=0)], "size is 1 to 32, not 0"),
-        ([QueueSettings(size=too_much), QueueSettings(size=1)], "need 33 descriptors together"),
+        ([QueueSettings(size=0)], f"size is 1 to {slots}, not 0"),
+        ([QueueSettings(size=slots), QueueSettings(size=1)], f"need {slots + 1} descriptors"),
         ([QueueSettings(size=8, priority=0)], "priority is 1 to 15, not 0"),
         ([QueueSettings(size=8, priority=16)], "priority is 1 to 15, not 16"),
         ([QueueSettings(size=8, threshold=9)], "threshold is 1 to 8, not 9"),
@@ -89,7 +89,7 @@ async def settings_are_checked_before_the_hardware_sees_them(transport: Transpor
         ([QueueSettings(size=8, max_transfer_log2=22)], "max_transfer_log2 is 0 to 21, not 22"),
         ([QueueSettings(size=8, max_batch_log2=6)], "max_batch_log2 is 0 to 5, not 6"),
         ([QueueSettings(size=8, operations=1 << 200)], "are not implemented"),
-        ([QueueSettings(size=1)] * 5, "the device has 4 queues, not 5"),
+        ([QueueSettings(size=1)] * (queues + 1), f"has {queues} queues, not {queues + 1}"),
     ):
         with pytest.raises(SettingsError) as caught:
             await device.start(settings)

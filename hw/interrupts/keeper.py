@@ -77,8 +77,8 @@ class Keeper(Component):
         To and from the pipes.
     turn, turn_valid, look, write
         As of :class:`hw.interrupts.pipe.EventPipe`.
-    permission, permission_write
-        ``look`` and ``write`` of :class:`hw.interrupts.permission.PermissionCheck`.
+    permission_ims, permission_msix, permission_write
+        ``look_*`` and ``write`` of :class:`hw.interrupts.permission.PermissionCheck`.
     place, pending, clear
         As of :class:`hw.interrupts.pending.PendingBits`.
     """
@@ -99,7 +99,8 @@ class Keeper(Component):
                 "turn_valid": Out(1),
                 "look": In(Entry),
                 "write": Out(EntryWrite),
-                "permission": In(Permission),
+                "permission_ims": In(Permission),
+                "permission_msix": In(Permission),
                 "permission_write": Out(PermissionWrite),
                 "place": Out(places.bits),
                 "pending": In(1),
@@ -139,7 +140,8 @@ class Keeper(Component):
             word.written.eq(access.strobe & self._is_write.replicate(8)),
             word.data.eq(access.data),
             word.look.eq(self.look),
-            word.permission.eq(self.permission),
+            word.permission_ims.eq(self.permission_ims),
+            word.permission_msix.eq(self.permission_msix),
             word.pending.eq(self.pending),
         ]
         with m.If(self._advance_step):

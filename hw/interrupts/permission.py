@@ -43,7 +43,7 @@ class PermissionCheck(Component):
 
     **Timing**: a check transferred at clock *t* has its verdict valid at *t+2*; one check per
     clock. ``i.ready`` follows ``o.ready`` within the clock. A look is taken in the clock it is
-    offered; ``look`` shows the entry two clocks later, for one clock.
+    offered; ``look_*`` show the entries two clocks later, for one clock.
 
     Parameters
     ----------
@@ -61,7 +61,8 @@ class PermissionCheck(Component):
     quiet : ``Out(1)``
     vector : ``In(Vector)``
         Whose permission to look up while ``quiet``.
-    look : ``Out(Permission)``
+    look_ims, look_msix : ``Out(Permission)``
+        What the tables have at its index.
     write : ``In(PermissionWrite)``
         Only while ``quiet``.
     """
@@ -76,7 +77,8 @@ class PermissionCheck(Component):
                 "hold": In(1),
                 "quiet": Out(1),
                 "vector": In(Vector),
-                "look": Out(Permission),
+                "look_ims": Out(Permission),
+                "look_msix": Out(Permission),
                 "write": In(PermissionWrite),
             }
         )
@@ -130,13 +132,16 @@ class PermissionCheck(Component):
                 table.read_address.eq(vector.index),
             ]
             tables[name] = table.read_data
-        entry = self.look
-        m.d.comb += [
-            entry.eq(Mux(second.vector.ims, tables["ims"], tables["msix"])),
-            self.o.payload.eq(
-                second_exists
-                & (entry.pasid_enable == second.pasid_enable)
-                & (~entry.pasid_enable | (entry.pasid == second.pasid))
-            ),
-        ]
+        m.d.comb += [self.look_ims.eq(tables["ims"]), self.look_msix.eq(tables["msix"])]
+        # One comparison for each table, and in a tree, as the block RAM is late.
+        allowed = {}
+        for name, entry in (("ims", self.look_ims), ("msix", self.look_msix)):
+            same = [entry.pasid[n : n + 2] == second.pasid[n : n + 2] for n in range(0, 20, 2)]
+            groups = [Cat(same[n : n + 4]).all() for n in range(0, len(same), 4)]
+            right_pasid = ~second.pasid_enable | Cat(groups).all()
+            allowed[name] = (entry.pasid_enable == second.pasid_enable) & right_pasid
+        m.d.comb += self.o.payload.eq(
+            (second_exists & second.vector.ims & allowed["ims"])
+            | (second_exists & ~second.vector.ims & allowed["msix"])
+        )
         return m

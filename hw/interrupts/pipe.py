@@ -67,8 +67,9 @@ class EventPipe(Component):
 
     **Timing**: an event transferred at clock *t* has its message valid, or is on its way to
     ``pend``, at *t+2* unless an earlier message waits for ``o.ready``; one event per clock. The
-    permissions ``allow_*`` count at *t+1*. ``i.ready`` is a register; the pipe moves on in a clock
-    in which no message waits. ``pend`` comes one clock after the decision. A turn is taken in the
+    permissions ``allow_*`` count at *t+1*. ``i.ready`` is a register. The pipe moves on in a clock
+    in which no message waits, but for one clock if ``o.ready`` is 0 and an event sends nothing.
+    ``pend`` comes one clock after the decision. A turn is taken in the
     clock it is offered; ``look`` shows its entry two clocks later, for one clock.
 
     Parameters
@@ -156,6 +157,9 @@ class EventPipe(Component):
         )
         first, second = Signal(Vector), Signal(Vector)
         may_ims, may_msix = Signal(), Signal()
+        # Whether an event sends nothing is known too late to decide that the pipe moves on. While
+        # nobody is ready to take a message, such an event stays for a clock longer.
+        silent = Signal()
         with m.If(step):
             m.d.sync += [
                 first.eq(vector),
@@ -174,7 +178,7 @@ class EventPipe(Component):
             self.o.p.address.eq(Cat(C(0, 2), entry.address)),
             self.o.p.data.eq(entry.data),
             self.o.valid.eq(second_send | (may_ims & emit_ims) | (may_msix & emit_msix)),
-            step.eq(~self.o.valid | self.o.ready),
+            step.eq(~(second_event | second_send) | self.o.ready | silent),
             self.empty.eq(
                 ~(stored_valid[0] | first_event | first_send)
                 & ~(second_event | second_send | self.pend_valid)
@@ -182,7 +186,8 @@ class EventPipe(Component):
             self.quiet.eq(self.empty & ~ready),
         ]
         m.d.sync += [
-            self.pend_valid.eq(second_event & ~self.o.valid & ~entry.ignore),
+            silent.eq(~step & ~self.o.valid),
+            self.pend_valid.eq(step & second_event & ~self.o.valid & ~entry.ignore),
             self.pend.eq(second),
         ]
         return m

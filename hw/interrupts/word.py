@@ -29,8 +29,10 @@ class Word(Component):
         What the word is part of, and whether it is the upper one of an entry of 16 bytes.
     written, data : ``In(8)``, ``In(64)``
         Bytes to take from ``data``; the others come from the entry.
-    look, permission, pending : ``In(Entry)``, ``In(Permission)``, ``In(1)``
+    look, pending : ``In(Entry)``, ``In(1)``
         The entry.
+    permission_ims, permission_msix : ``In(Permission)``
+        Its permission, by table.
     gather, bit : ``In(1)``, ``In(1)``
         Shift a bit in from above.
     word : ``Out(64)``
@@ -43,7 +45,8 @@ class Word(Component):
     written: In(8)
     data: In(64)
     look: In(Entry)
-    permission: In(Permission)
+    permission_ims: In(Permission)
+    permission_msix: In(Permission)
     pending: In(1)
     gather: In(1)
     bit: In(1)
@@ -51,8 +54,11 @@ class Word(Component):
 
     def elaborate(self, platform):
         m = Module()
-        look, permission = self.look, self.permission
-        identity = Cat(look.ignore, permission.pasid_enable, C(0, 8), permission.pasid)
+        look = self.look
+
+        def identity(permission):
+            return Cat(look.ignore, permission.pasid_enable, C(0, 8), permission.pasid)
+
         of_ims = self.window == Window.IMS
         of_permission = self.window == Window.MSIX_PERMISSION
         written, gathered = (
@@ -63,8 +69,8 @@ class Word(Component):
         for name, wanted, first, image in (
             ("address", ~of_permission & ~self.upper, 2, look.address),
             ("data", ~of_permission & self.upper, 0, Cat(look.data, look.mask)),
-            ("control", of_ims & self.upper, 33, Cat(self.pending, identity)),
-            ("permission", of_permission, 2, identity),
+            ("control", of_ims & self.upper, 33, Cat(self.pending, identity(self.permission_ims))),
+            ("permission", of_permission, 2, identity(self.permission_msix)),
         ):
             part = Signal(64, name=f"{name}_part", reset_less=True)
             for bit, value in enumerate(image, start=first):

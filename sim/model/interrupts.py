@@ -116,6 +116,7 @@ class MessageStoreModel:
         self._stored: list[tuple[int, int]] = []
         self._steps: list[_Passenger | None] = [None, None]
         self._held: Entry | None = None
+        self._silent = False
         # Checks: verdicts on the two steps of their pipe.
         self._closed = 1
         self._verdicts: list[int | None] = [None, None]
@@ -175,7 +176,9 @@ class MessageStoreModel:
         self._allowed = allowed
         if inputs.reset_ims:
             self._wipe = True
-        self._move_events(inputs, message is None or bool(inputs.message_ready), message is None)
+        moves = last is None or bool(inputs.message_ready) or self._silent
+        self._silent = not moves and message is None
+        self._move_events(inputs, moves, message is None)
         if checks:
             self._move_checks(inputs)
         self._closed = self._hold
@@ -185,7 +188,8 @@ class MessageStoreModel:
         if self._held is not None:
             self._held.pending = 1
         last = self._steps[1]
-        self._held = last.entry if last is not None and silent and last.holds else None
+        holds = moves and last is not None and silent and last.holds
+        self._held = last.entry if holds else None
         stored = self._stored
         opens = not self._hold and len(stored) < 2
         if self._open and inputs.event is not None:

@@ -130,6 +130,7 @@ class Completer(Component):
                 ]
                 with m.If((rules.ruling.error == ErrorKind.NONE) | ~self.o_error.valid):
                     self._complain(m, request, rules.ruling.error, posted)
+                    m.d.comb += self.config.turn_off.eq(rules.ruling.action == Action.ACKNOWLEDGE)
                     with m.If(rules.ruling.action == Action.SUBMIT):
                         m.next = "SUBMIT"
                     with m.Else():

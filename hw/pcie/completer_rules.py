@@ -12,9 +12,12 @@ from .records import ErrorKind
 MOST_DW = SUBMISSION_BYTES // 4
 """The longest access to registers or a portal."""
 
-MESSAGES_TAKEN = (0x00, 0x14, 0x19, 0x40, 0x41, 0x43, 0x44, 0x45, 0x47, 0x48, 0x50, 0x7F)
+MESSAGES_TAKEN = (0x00, 0x14, 0x40, 0x41, 0x43, 0x44, 0x45, 0x47, 0x48, 0x50, 0x7F)
 """Messages that an endpoint takes in silence: unlock, power management, slot power, the ignored
 ones, and vendor-defined of type 1 (PCIe Base 6.x §2.2.8)."""
+
+PME_TURN_OFF = 0x19
+"""The message that an endpoint acknowledges (PCIe Base 6.x §5.3.3.2.1)."""
 
 
 class Action(enum.Enum, shape=3):
@@ -28,6 +31,8 @@ class Action(enum.Enum, shape=3):
     ONES = 4
     """Answer a read with all ones."""
     CONFIG = 5
+    ACKNOWLEDGE = 6
+    """Take a message, and answer with PME_TO_Ack."""
 
 
 class Ruling(data.Struct):
@@ -72,10 +77,11 @@ class Rules(Component):
     def elaborate(self, platform):
         m = Module()
         request, ruling = self.request, self.ruling
-        foreign = request.tenant.valid & ~self.pasid_enable
+        unwanted = request.foreign | (request.tenant.valid & ~self.pasid_enable)
+        code = Cat(request.first_be, request.last_be)
         with m.Switch(request.kind):
             with m.Case(Kind.MEMORY_READ, Kind.MEMORY_WRITE, Kind.DEFERRABLE_WRITE):
-                with m.If(foreign | ~self.memory_space | ~(self.hits.bar0 | self.hits.bar2)):
+                with m.If(unwanted | ~self.memory_space | ~(self.hits.bar0 | self.hits.bar2)):
                     self._refuse(m, Status.UNSUPPORTED_REQUEST, ErrorKind.UNSUPPORTED)
                 with m.Elif(request.poisoned):
                     self._refuse(m, Status.UNSUPPORTED_REQUEST, ErrorKind.POISONED)
@@ -84,15 +90,20 @@ class Rules(Component):
                 with m.Else():
                     self._register(m)
             with m.Case(Kind.CONFIG_READ, Kind.CONFIG_WRITE):
-                with m.If(request.address[16:19].any() | request.tenant.valid):
+                prefixed = request.foreign | request.tenant.valid
+                with m.If(request.address[16:19].any() | prefixed):
                     self._refuse(m, Status.UNSUPPORTED_REQUEST, ErrorKind.UNSUPPORTED)
                 with m.Elif(request.poisoned):
                     self._refuse(m, Status.UNSUPPORTED_REQUEST, ErrorKind.POISONED)
                 with m.Else():
                     m.d.comb += ruling.action.eq(Action.CONFIG)
             with m.Case(Kind.MESSAGE):
-                with m.If(~Cat(request.first_be, request.last_be).matches(*MESSAGES_TAKEN)):
+                with m.If(~code.matches(*MESSAGES_TAKEN, PME_TURN_OFF)):
                     m.d.comb += ruling.error.eq(ErrorKind.UNSUPPORTED)
+                with m.Elif(request.poisoned):
+                    m.d.comb += ruling.error.eq(ErrorKind.POISONED)
+                with m.Elif(code == PME_TURN_OFF):
+                    m.d.comb += ruling.action.eq(Action.ACKNOWLEDGE)
             with m.Default():
                 self._refuse(m, Status.UNSUPPORTED_REQUEST, ErrorKind.UNSUPPORTED)
         return m
@@ -161,16 +172,17 @@ def raw_header(request) -> list:
 
 def report(request, kind, posted) -> list:
     """Fields of an :class:`.records.ErrorReport` on a request, and their values."""
-    tenant = request.tenant
-    prefix = Cat(tenant.pasid, C(0, 2), tenant.execute, tenant.privileged, C(0x91, 8))
+    tenant, rest = request.tenant, request.prefix_rest
+    prefix = Cat(tenant.pasid, rest[:2], tenant.execute, tenant.privileged, rest[2:], C(0b1001, 4))
+    prefixed = tenant.valid | request.foreign
     return [
         ("kind", kind),
-        # Poison in what would have changed something is never a mere advisory.
+        # Poison in what would have changed something is never a mere advisory (§2.7.2.1).
         ("advisory", ~posted & (kind != ErrorKind.POISONED)),
         ("header_valid", 1),
         ("header", Cat(raw_header(request))),
-        ("prefix_valid", tenant.valid),
-        ("prefix", Mux(tenant.valid, prefix, 0)),
+        ("prefix_valid", prefixed),
+        ("prefix", Mux(prefixed, prefix, 0)),
     ]
 
 

@@ -38,6 +38,8 @@ class ConfigSignature(Signature):
         One for each access.
     answered : ``Out(1)``
         High for a clock when the completion of the access has been accepted for transmission.
+    turn_off : ``Out(1)``
+        High for a clock when PME_Turn_Off has come, to be acknowledged.
     """
 
     def __init__(self):
@@ -46,6 +48,7 @@ class ConfigSignature(Signature):
                 "access": Out(stream.Signature(ConfigAccess)),
                 "result": In(stream.Signature(32)),
                 "answered": Out(1),
+                "turn_off": Out(1),
             }
         )
 
@@ -71,7 +74,8 @@ class ConfigSpace(Component):
     i_error : ``In(stream.Signature(ErrorReport)).array(3)``
         Reports from whoever finds errors, in any order.
     o_message_request : ``Out(packet_stream(Request, data_width))``
-        Error messages, for the posted side of the transmitter. They need no Bus Master Enable.
+        Error messages and PME_TO_Ack, for the posted side of the transmitter. They need no Bus
+        Master Enable.
     settings : ``Out(Settings)``
     bar0, bar2 : ``Out(64)``
         Base addresses.
@@ -193,6 +197,7 @@ class ConfigSpace(Component):
         assert list(CORRECTABLE) == ["advisory"]
         m.d.comb += [
             log.routing_id.eq(self.settings.routing_id),
+            log.turn_off.eq(self.config.turn_off),
             log.correctable_enable.eq(bank.device_control_correctable),
             log.non_fatal_enable.eq(bank.device_control_non_fatal),
             log.fatal_enable.eq(bank.device_control_fatal),

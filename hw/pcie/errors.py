@@ -5,6 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
 from ..regs.configspace import UNCORRECTABLE
+from ..tlp.pack import PME_TO_ACK
 from ..tlp.records import Kind, Request, packet_stream
 from .records import ErrorKind, ErrorReport
 
@@ -52,6 +53,8 @@ class ErrorLog(Component):
     header : ``Out(32).array(4)``
     prefix : ``Out(32)``
     prefix_present : ``Out(1)``
+    turn_off : ``In(1)``
+        PME_Turn_Off has come; one clock. It is acknowledged on the same port, after any errors.
     o_message_request : ``Out(packet_stream(Request, data_width))``
     """
 
@@ -60,6 +63,7 @@ class ErrorLog(Component):
             {
                 "i": In(stream.Signature(ErrorReport)),
                 "routing_id": In(16),
+                "turn_off": In(1),
                 "correctable_enable": In(1),
                 "non_fatal_enable": In(1),
                 "fatal_enable": In(1),
@@ -159,7 +163,15 @@ class ErrorLog(Component):
             ),
             self.signaled_error_set.eq((send_fatal | send_nonfatal) & self.serr_enable),
         ]
-        self._messages(m, {ERR_FATAL: send_fatal, ERR_NONFATAL: send_nonfatal, ERR_COR: send_cor})
+        self._messages(
+            m,
+            {
+                ERR_FATAL: send_fatal,
+                ERR_NONFATAL: send_nonfatal,
+                ERR_COR: send_cor,
+                PME_TO_ACK: self.turn_off,
+            },
+        )
         return m
 
     def _messages(self, m, sends):

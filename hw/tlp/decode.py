@@ -107,6 +107,7 @@ class HeaderDecoder(Component):
             request.tenant.pasid.eq(prefix[:20]),
             request.tenant.privileged.eq(prefix[23]),
             request.tenant.execute.eq(prefix[22]),
+            request.prefix_rest.eq(Cat(prefix[20:22], prefix[24:28])),
             out.completion.length_dw.eq(out.payload_dw),
             out.completion.byte_count.eq(Cat(second[:12], second[:12] == 0)),
             out.completion.lower_address.eq(third[:7]),
@@ -166,11 +167,12 @@ class HeaderDecoder(Component):
 
     def _verdict(self, m, kind, first, second, length):
         out, request = self.decoded, self.decoded.request
-        foreign, memory, fixed, locked = Signal(), Signal(), Signal(), Signal()
+        memory, fixed, locked = Signal(), Signal(), Signal()
         single = Signal()
         bad = Signal(8)
         m.d.comb += [
-            foreign.eq(self.raw.prefix_valid & ~request.tenant.valid),
+            request.kind.eq(kind),
+            request.foreign.eq(self.raw.prefix_valid & ~request.tenant.valid),
             memory.eq(
                 (kind == Kind.MEMORY_READ)
                 | (kind == Kind.MEMORY_WRITE)
@@ -190,12 +192,11 @@ class HeaderDecoder(Component):
             ),
             bad[7].eq((kind == Kind.MESSAGE) & first[20:23].any() & second[:8].matches(*CODES_TC0)),
         ]
-        # A non-posted request has to be answered all the same, so it goes on.
-        m.d.comb += request.kind.eq(Mux(foreign, Kind.UNSUPPORTED, kind))
         with m.If(bad.any()):
             m.d.comb += out.verdict.eq(Verdict.MALFORMED)
         with m.Elif(out.flow == Flow.COMPLETION):
             with m.If(self.raw.prefix_valid | locked):
                 m.d.comb += out.verdict.eq(Verdict.UNEXPECTED_COMPLETION)
-        with m.Elif(foreign & (out.flow == Flow.POSTED)):
+        # A non-posted request has to be answered all the same, so it goes on.
+        with m.Elif(request.foreign & (out.flow == Flow.POSTED)):
             m.d.comb += out.verdict.eq(Verdict.UNSUPPORTED)

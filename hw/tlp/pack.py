@@ -9,6 +9,9 @@ from .records import Completion, Kind, Request, Status, packet_stream, wire_stre
 HEADER_DWS = 5
 """A prefix and the longest header."""
 
+PME_TO_ACK = 0x1B
+"""Code of the message that acknowledges PME_Turn_Off (PCIe Base 6.x §2.2.8.2)."""
+
 
 def swap_bytes(dw):
     """A DW as the number that its four wire bytes spell big-endian, or back."""
@@ -30,7 +33,7 @@ class RequestEncoder(Elaboratable):
     """Encode a request (PCIe Base 6.x §2.2.7, §2.2.8, §2.2.10). Combinational.
 
     Memory requests below 4 GiB take the 3 DW header, as they must. Messages are routed to the
-    root complex and carry no data.
+    root complex, PME_TO_Ack gathered on the way, and carry no data.
     """
 
     def __init__(self):
@@ -53,7 +56,8 @@ class RequestEncoder(Elaboratable):
         type_ = Signal(5)
         with m.Switch(request.kind):
             with m.Case(Kind.MESSAGE):
-                m.d.comb += type_.eq(0b10000)
+                gathered = Cat(request.first_be, request.last_be) == PME_TO_ACK
+                m.d.comb += type_.eq(Mux(gathered, 0b10101, 0b10000))
             with m.Case(Kind.DEFERRABLE_WRITE):
                 m.d.comb += type_.eq(0b11011)
         first = Cat(

@@ -72,6 +72,11 @@ class Request(data.Struct):
     #: The payload is poisoned (EP).
     poisoned: 1
     tenant: Tenant
+    #: There is an end-to-end prefix, and not one that this device knows. Never set in what is sent.
+    foreign: 1
+    #: Bits of the end-to-end prefix beyond those of ``tenant``, for the error log: 21:20, then
+    #: 27:24. Only meaningful in received requests.
+    prefix_rest: 6
 
 
 class Completion(data.Struct):

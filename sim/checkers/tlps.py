@@ -22,7 +22,8 @@ from .settings import Settings
 COMPLETER_BOUNDARY = 128
 """Where an endpoint may cut completions (PCIe Base 6.x §2.3.1.1)."""
 
-ERROR_CODES = (0x30, 0x31, 0x33)
+MESSAGES = {0x1B: 0x15, 0x30: 0x10, 0x31: 0x10, 0x33: 0x10}
+"""Messages that the device sends: PME_TO_Ack and errors; the type says how each is routed."""
 LOGGED = 50
 
 
@@ -164,10 +165,10 @@ class TlpChecker(Observer):
         self._device[tlp.tag] = Outstanding(tlp, self._clock, _bytes_asked(tlp))
 
     def _message(self, tlp: Tlp) -> Iterator[str]:
-        if tlp.type != 0x10 or tlp.has_data() or tlp.message_code not in ERROR_CODES:
+        if tlp.has_data() or tlp.type != MESSAGES.get(tlp.message_code):
             yield "a message that this device never sends"
         if tlp.pasid is not None:
-            yield "a PASID on an error message"
+            yield "a PASID on a message"
 
     def _completion(self, tlp: Tlp) -> Iterator[str]:
         key = int(tlp.requester_id), tlp.tag

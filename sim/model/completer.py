@@ -20,12 +20,13 @@ _LANES = [sum(0xFF << 8 * byte for byte in range(8) if be >> byte & 1) for be in
 
 #: Message codes that an endpoint takes without a word (PCIe Base 6.x §2.2.8): Unlock, PM, ignored
 #: messages, Set Slot Power Limit, Vendor-Defined Type 1.
-_SILENT_MESSAGES = {0x00, 0x14, 0x19, 0x40, 0x41, 0x43, 0x44, 0x45, 0x47, 0x48, 0x50, 0x7F}
+_SILENT_MESSAGES = {0x00, 0x14, 0x40, 0x41, 0x43, 0x44, 0x45, 0x47, 0x48, 0x50, 0x7F}
 
 
 #: Message codes that must use traffic class 0 (PCIe Base 6.x §2.2.8).
 _ONLY_TC0 = {0x00, 0x14, 0x18, 0x19, 0x1B, *range(0x20, 0x28), 0x30, 0x31, 0x33, 0x50}
 
+_PME_TURN_OFF, _PME_TO_ACK = 0x19, 0x1B
 _ERROR_MESSAGES = {"correctable": 0x30, "non_fatal": 0x31, "fatal": 0x33}
 _MEMORY = (Kind.MEMORY_READ, Kind.MEMORY_WRITE, Kind.DEFERRABLE_WRITE)
 
@@ -116,13 +117,16 @@ class Completer:
     def _say(self, severity: str | None) -> None:
         """Send an error message, if one is due (PCIe Base 6.x §2.2.8.3)."""
         if severity:
-            code = _ERROR_MESSAGES[severity]
-            self._messages.append(
-                Request(
-                    kind=Kind.MESSAGE, address=0, length_dw=0, fmt_type=0x30,
-                    first_be=code & 0xF, last_be=code >> 4, requester=self._space.routing_id,
-                )
-            )  # fmt: skip
+            self._send(_ERROR_MESSAGES[severity])
+
+    def _send(self, code: int, routing: int = 0b000) -> None:
+        """Send a message without data, by default to the root complex."""
+        self._messages.append(
+            Request(
+                kind=Kind.MESSAGE, address=0, length_dw=0, fmt_type=0x30 | routing,
+                first_be=code & 0xF, last_be=code >> 4, requester=self._space.routing_id,
+            )
+        )  # fmt: skip
 
     def _malformed(self, tlp: Request | Completion) -> str | None:
         """What makes a receiver call a TLP malformed (PCIe Base 6.x §2.2, §2.3).
@@ -147,8 +151,8 @@ class Completer:
         return None
 
     def _poisoned(self, request: Request) -> list[Completion]:
-        """Poisoned data changes nothing here (PCIe Base 6.x §2.7.2.2)."""
-        self._report("poisoned", request, advisory=not request.posted)
+        """Poisoned data changes nothing here, and that is never advisory (§2.7.2.1)."""
+        self._report("poisoned", request)
         if request.posted:
             return []
         return [self._answer(request, Status.UNSUPPORTED_REQUEST)]
@@ -254,9 +258,13 @@ class Completer:
         return [answer]
 
     def _message(self, request: Request) -> list[Completion]:
-        if _code(request) in _SILENT_MESSAGES:
-            return self._poisoned(request) if request.poisoned else []
-        return self._refuse(request, Status.UNSUPPORTED_REQUEST)
+        if _code(request) not in _SILENT_MESSAGES | {_PME_TURN_OFF}:
+            return self._refuse(request, Status.UNSUPPORTED_REQUEST)
+        if request.poisoned:
+            return self._poisoned(request)
+        if _code(request) == _PME_TURN_OFF:
+            self._send(_PME_TO_ACK, routing=0b101)  # gathered on its way
+        return []
 
 
 def _code(message: Request) -> int:

@@ -72,6 +72,9 @@ class Request:
     unknown_prefix
         The end-to-end prefix that it came with, as a big-endian number, if it is one that this
         device does not support; else 0.
+    prefix
+        The end-to-end prefix as received, as a big-endian number; None if there was none, or if
+        the request did not come over a wire.
     header
         Header DWs as received, as big-endian numbers; empty if it did not come over a wire.
     """
@@ -91,6 +94,7 @@ class Request:
     payload: bytes = b""
     fmt_type: int = 0
     unknown_prefix: int = 0
+    prefix: int | None = field(default=None, compare=False)
     header: tuple[int, ...] = field(default=(), compare=False)
 
     @property

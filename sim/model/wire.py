@@ -63,6 +63,8 @@ def prefix_dw(tlp: Request | Completion) -> int | None:
     """The end-to-end prefix as a big-endian number, if there is one."""
     if isinstance(tlp, Completion):
         return None
+    if tlp.prefix is not None:
+        return tlp.prefix
     if tlp.unknown_prefix:
         return tlp.unknown_prefix
     if tlp.tenant.pasid is None:
@@ -102,7 +104,7 @@ def decode(data: bytes) -> Tlp:
         payload = payload[:-4]  # the digest, which nobody checks
     if first in _COMPLETIONS:
         return _completion(header, payload)
-    return _request(header, payload, pasid, 0 if pasid is not None else sum(ends))
+    return _request(header, payload, prefix, pasid is None)
 
 
 def _wrong(
@@ -153,7 +155,7 @@ def _completion(header: tuple[int, ...], payload: bytes) -> Completion:
     )
 
 
-def _request(header: tuple[int, ...], payload: bytes, pasid: int | None, unknown: int) -> Request:
+def _request(header: tuple[int, ...], payload: bytes, prefix: int | None, unknown: bool) -> Request:
     dw0, dw1 = header[:2]
     first = dw0 >> 24
     kind = _KINDS[first]
@@ -163,8 +165,8 @@ def _request(header: tuple[int, ...], payload: bytes, pasid: int | None, unknown
     elif kind in _CONFIG:
         address &= 0xFFFF_0FFC
     tenant = NOBODY
-    if pasid is not None:
-        tenant = Tenant(pasid & 0xF_FFFF, bool(pasid >> 23 & 1), bool(pasid >> 22 & 1))
+    if prefix is not None and not unknown:
+        tenant = Tenant(prefix & 0xF_FFFF, bool(prefix >> 23 & 1), bool(prefix >> 22 & 1))
     length = (dw0 & 0x3FF) or 1024
     if kind is Kind.MESSAGE and not first & 0x40:
         length = 0
@@ -187,6 +189,7 @@ def _request(header: tuple[int, ...], payload: bytes, pasid: int | None, unknown
         tenant=tenant,
         payload=payload,
         fmt_type=first,
-        unknown_prefix=unknown,
+        unknown_prefix=(prefix or 0) if unknown else 0,
+        prefix=prefix,
         header=header,
     )

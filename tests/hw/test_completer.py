@@ -10,7 +10,7 @@ from hw.regs import Config
 from hw.tlp.records import Kind, Status
 
 from .streams import Sink, offer, payload_beats, payload_words, simulate
-from .test_tlp_pack import TENANT_1, request
+from .test_tlp_pack import request
 
 CONFIG = Config()
 BAR0, BAR2 = 0x20_4000_0000, 0x8010_0000
@@ -32,6 +32,7 @@ class Bench:
         self.accesses = []
         self.config_accesses = []
         self.answered = 0
+        self.turned_off = 0
         self.accept = True
         self.settings = {"memory_space": 1, "pasid_enable": 0, "routing_id": ROUTING_ID}
 
@@ -89,7 +90,9 @@ class Bench:
 
     async def _count_answers(self, ctx):
         while True:
-            _, _, answered = await ctx.tick().sample(self.dut.config.answered)
+            port = self.dut.config
+            _, _, answered, off = await ctx.tick().sample(port.answered, port.turn_off)
+            self.turned_off += off
             if answered:
                 self.answered += 1
                 assert self.completions.taken, "answered before the completion was taken"
@@ -331,95 +334,6 @@ def test_portal_of_a_queue_that_does_not_exist_retries():
     assert bench.submissions.taken == []
 
 
-UNSUPPORTED_READS = {
-    "just below BAR0": read(BAR0 - 4),
-    "another 4 GiB": read(BAR0 ^ 1 << 40),
-    "the highest bit": read(BAR0 | 1 << 63),
-    "just after BAR2": read(BAR2 + 0x2_0000),
-    "BAR2 in another 4 GiB": read(BAR2 | 1 << 32),
-    "PASID while disabled": read(BAR0, tenant=TENANT_1),
-    "a type without use": request(Kind.UNSUPPORTED, 0x1000, 1, fmt_type=0x02),
-}
-
-
-@pytest.mark.parametrize("name", UNSUPPORTED_READS)
-def test_what_is_not_here_is_unsupported(name):
-    bench = Bench()
-
-    async def check(ctx):
-        await bench.ask(ctx, UNSUPPORTED_READS[name])
-        await bench.ask(ctx, read(BAR0))
-
-    bench.run(check)
-    assert statuses(bench) == [Status.UNSUPPORTED_REQUEST, Status.SUCCESS]
-    assert bench.completions.taken[0][0].header.length_dw == 0
-    assert kinds(bench) == [(ErrorKind.UNSUPPORTED, 1)]
-    assert len(bench.accesses) == 1
-
-
-def test_memory_requests_are_unsupported_while_memory_space_is_off():
-    bench = Bench()
-    bench.settings["memory_space"] = 0
-
-    async def check(ctx):
-        await bench.ask(ctx, read(BAR0))
-        await bench.ask(ctx, write(BAR2, 16, Kind.DEFERRABLE_WRITE), [1] * 16)
-        await bench.post(ctx, write(BAR0), [1])
-        await bench.post(ctx, write(BAR2, 16), [1] * 16)
-        await bench.ask(ctx, request(Kind.CONFIG_READ, 0x0300_0000, 1))
-
-    bench.run(check)
-    assert statuses(bench) == [Status.UNSUPPORTED_REQUEST] * 2 + [Status.SUCCESS]
-    assert [kind for kind, _ in kinds(bench)] == [ErrorKind.UNSUPPORTED] * 4
-    assert sorted(advisory for _, advisory in kinds(bench)) == [0, 0, 1, 1]
-    assert bench.accesses == [] and bench.submissions.taken == []
-
-
-def test_pasid_is_taken_when_enabled():
-    bench = Bench()
-    bench.settings["pasid_enable"] = 1
-
-    async def check(ctx):
-        await bench.ask(ctx, read(BAR0, tenant=TENANT_1))
-
-    bench.run(check)
-    assert statuses(bench) == [Status.SUCCESS]
-
-
-def test_poisoned_requests_change_nothing():
-    bench = Bench()
-
-    async def check(ctx):
-        await bench.post(ctx, write(BAR0, poisoned=1), [1])
-        await bench.post(ctx, write(BAR2, 16, poisoned=1), [1] * 16)
-        await bench.ask(ctx, write(BAR2, 16, Kind.DEFERRABLE_WRITE, poisoned=1), [1] * 16)
-        await bench.ask(ctx, request(Kind.CONFIG_WRITE, 0x0300_0004, 1, poisoned=1), [6])
-
-    bench.run(check)
-    assert bench.accesses == [] and bench.submissions.taken == []
-    assert bench.config_accesses == []
-    assert statuses(bench) == [Status.UNSUPPORTED_REQUEST] * 2
-    assert kinds(bench) == [(ErrorKind.POISONED, 0)] * 4
-
-
-def test_longer_accesses_to_registers_are_aborted():
-    bench = Bench()
-
-    async def check(ctx):
-        for length in (17, 64, 1024):
-            beats = await bench.ask(ctx, read(BAR0, length))
-            assert beats[0].header.byte_count == 4 * length
-        await bench.ask(ctx, read(BAR2, 17))
-        await bench.ask(ctx, write(BAR0, 16, Kind.DEFERRABLE_WRITE), [1] * 16)
-        await bench.post(ctx, write(BAR0, 17), [1] * 17)
-        await bench.settle(ctx)
-
-    bench.run(check)
-    assert bench.accesses == []
-    assert statuses(bench) == [Status.COMPLETER_ABORT] * 5
-    assert kinds(bench) == [(ErrorKind.COMPLETER_ABORT, 1)] * 5 + [(ErrorKind.COMPLETER_ABORT, 0)]
-
-
 def test_configuration_requests_reach_configuration_space():
     bench = Bench()
 
@@ -439,41 +353,6 @@ def test_configuration_requests_reach_configuration_space():
     assert write_ == (0x004, 1, 0b0011, 0x1234_5678, 0x0708)
     assert bench.answered == 2
     assert kinds(bench) == [(ErrorKind.UNSUPPORTED, 1)]
-
-
-def test_messages_are_taken_or_unsupported_by_their_code():
-    bench = Bench()
-
-    async def check(ctx):
-        for code in (0x00, 0x14, 0x19, 0x50, 0x7F, 0x41, 0x7E, 0x31, 0x20):
-            header = request(
-                Kind.MESSAGE, 0, 0, fmt_type=0x34, first_be=code & 0xF, last_be=code >> 4
-            )
-            await bench.post(ctx, header, [])
-        await bench.ask(ctx, read(BAR0))
-
-    bench.run(check)
-    assert kinds(bench) == [(ErrorKind.UNSUPPORTED, 0)] * 3
-    codes = [e.header[1] & 0xFF for e in bench.errors.taken]
-    assert codes == [0x7E, 0x31, 0x20]
-
-
-def test_error_log_spells_the_header_of_the_request():
-    bench = Bench()
-    bench.settings["pasid_enable"] = 1
-
-    async def check(ctx):
-        header = read(0x12_0000_0040, 3, 0xE, 0x7, tenant=TENANT_1)
-        await bench.ask(ctx, header)
-        header = request(Kind.MEMORY_READ, 0x40, 1, fmt_type=0x00, at=0b10)
-        await bench.ask(ctx, header)
-
-    bench.run(check)
-    first, second = bench.errors.taken
-    assert list(first.header) == [0x20B4_3003, 0x0100_A57E, 0x12, 0x40]
-    assert (first.prefix_valid, first.prefix) == (1, 0x918A_BCDE)
-    assert list(second.header) == [0x0000_0801, 0x1234_000F, 0x40, 0]
-    assert second.prefix_valid == 0
 
 
 def test_posted_and_non_posted_requests_take_turns():
@@ -516,6 +395,35 @@ def test_posted_requests_pass_while_a_completion_cannot_leave():
         assert len(bench.accesses) == 6
         bench.completions.open = True
         await bench.completions.wait(ctx, 1)
+
+    bench.run(check)
+
+
+@pytest.mark.parametrize(
+    "later",
+    [read(BAR0), write(BAR2, 16, Kind.DEFERRABLE_WRITE), request(Kind.CONFIG_READ, 0x0300_0000, 1)],
+    ids=lambda header: header["kind"].name.lower(),
+)
+def test_non_posted_request_does_not_start_while_an_earlier_completion_waits(later):
+    bench = Bench()
+    beat = payload_beats(later, [1] * (16 if later["kind"] == Kind.DEFERRABLE_WRITE else 0), 64)[0]
+
+    async def check(ctx):
+        bench.completions.open = False
+        for first in payload_beats(read(BAR0), [], 64):
+            await offer(ctx, bench.dut.i_non_posted, first)
+        ctx.set(bench.dut.i_non_posted.payload, beat)
+        ctx.set(bench.dut.i_non_posted.valid, 1)
+        for _ in range(60):
+            _, _, ready = await ctx.tick().sample(bench.dut.i_non_posted.ready)
+            assert not ready
+        assert len(bench.accesses) == 1
+        assert bench.submissions.taken == [] and bench.config_accesses == []
+        bench.completions.open = True
+        await ctx.tick().until(bench.dut.i_non_posted.ready)
+        assert len(bench.completions.taken) == 1
+        ctx.set(bench.dut.i_non_posted.valid, 0)
+        await bench.settle(ctx, 20)
 
     bench.run(check)
 

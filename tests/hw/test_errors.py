@@ -5,6 +5,7 @@ import pytest
 from hw.pcie.errors import ERR_COR, ERR_FATAL, ERR_NONFATAL
 from hw.pcie.records import ErrorKind
 from hw.regs.configspace import AER, PCIE, UNCORRECTABLE
+from hw.tlp.pack import PME_TO_ACK
 from hw.tlp.records import Kind
 
 from . import test_config_space
@@ -248,6 +249,25 @@ def test_errors_are_kept_while_messages_cannot_leave():
             await ctx.tick()
         # The first was already on its way; the others were joined by kind, gravest first.
         assert bench.codes() == [ERR_NONFATAL, ERR_FATAL, ERR_NONFATAL, ERR_COR]
+
+    bench.run(check)
+
+
+def test_turn_off_is_acknowledged_once_and_after_errors():
+    bench = Bench()
+
+    async def check(ctx):
+        bench.messages.open = False
+        await bench.tell(ctx, kind=ErrorKind.UNSUPPORTED)
+        ctx.set(bench.dut.config.turn_off, 1)
+        await ctx.tick()
+        ctx.set(bench.dut.config.turn_off, 0)
+        await bench.tell(ctx, kind=ErrorKind.MALFORMED)
+        bench.messages.open = True
+        for _ in range(20):
+            await ctx.tick()
+        assert bench.codes() == [ERR_NONFATAL, ERR_FATAL, PME_TO_ACK]
+        assert await bench.read(ctx, STATUS) == 1 << 20 | 1 << 18
 
     bench.run(check)
 

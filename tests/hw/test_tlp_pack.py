@@ -27,6 +27,8 @@ def request(kind: Kind, address: int, length_dw: int, **fields) -> dict:
         "at": 0,
         "poisoned": 0,
         "tenant": TENANT,
+        "foreign": 0,
+        "prefix_rest": 0b0001_00,
         **fields,
     }
 
@@ -106,6 +108,12 @@ HEADERS = [
         request(Kind.MESSAGE, 0, 0, first_be=0x1, last_be=0x3),
         [0x3000_0000, 0x1234_0031, 0, 0],
         id="message",
+    ),
+    pytest.param(
+        "i_request",
+        request(Kind.MESSAGE, 0, 0, first_be=0xB, last_be=0x1),
+        [0x3500_0000, 0x1234_001B, 0, 0],
+        id="message-gathered",
     ),
     pytest.param(
         "i_completion",

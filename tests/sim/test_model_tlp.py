@@ -246,6 +246,35 @@ def test_poisoned_configuration_write_is_refused(bench):
     assert bench.config_read(4, 2) & 6 == 6
 
 
+def test_poison_is_never_advisory(bench):
+    data = bytes(64)
+    bench.device.handle(memory_write(BAR2, data, deferrable=True, poisoned=True))
+    assert logged(bench) == {"poisoned"}
+    assert not advisory(bench)
+    assert bench.device.space.field("device_control", "non_fatal_detected") == 1
+
+
+@pytest.mark.parametrize(("code", "error"), [(0x50, "poisoned"), (0x7E, "unsupported")])
+def test_poisoned_message_is_logged(bench, code, error):
+    message = Request(
+        kind=Kind.MESSAGE, address=0, payload=bytes(4), poisoned=True, fmt_type=0x74,
+        first_be=code & 0xF, last_be=code >> 4,
+    )  # fmt: skip
+    assert bench.device.handle(message) == []
+    assert logged(bench) == {error}
+
+
+def test_turn_off_is_acknowledged(bench):
+    message = Request(
+        kind=Kind.MESSAGE, address=0, length_dw=0, fmt_type=0x33, first_be=9, last_be=1
+    )
+    (answer,) = bench.device.handle(message)
+    assert encode(answer) == bytes.fromhex("35000000") + RID.to_bytes(2, "big") + bytes(
+        [0, 0x1B, *bytes(8)]
+    )
+    assert logged(bench) == set()
+
+
 def test_poison_is_less_than_unsupported(bench):
     bench.device.handle(memory_write(0, bytes(4), poisoned=True))
     assert logged(bench) == {"unsupported"}

@@ -120,6 +120,7 @@ def test_proper_traffic_passes(wire):
         (TlpType.IO_READ, {"size": 4}, "a type that this device never sends"),
         (ExtraType.DEFERRABLE_WRITE, {}, "a type that this device never sends"),
         (TlpType.MSG_TO_RC, {"length": 0, "message_code": 0x20}, "a message that this device"),
+        (TlpType.MSG_TO_RC, {"length": 0, "message_code": 0x1B}, "a message that this device"),
     ],
 )
 def test_each_broken_rule_of_a_request_is_named(wire, kind, values, complaint):
@@ -135,13 +136,16 @@ def test_privilege_and_execution_have_to_be_enabled(wire):
     assert not wire.up(request(TlpType.MEM_WRITE, pasid=5, privileged=True, execute=True))
 
 
-def test_nothing_but_completions_and_errors_leaves_without_bus_master(wire):
+def test_nothing_but_completions_and_messages_leaves_without_bus_master(wire):
     wire.configure(0x04, 0x0002, 2)
     assert "Bus Master Enable is off" in wire.up(request(TlpType.MEM_WRITE))
     assert "Bus Master Enable is off" in wire.up(request(TlpType.MEM_READ))
     error = request(TlpType.MSG_TO_RC, message_code=0x30, length=0, address=0)
     error.fmt_type = TlpType.MSG_TO_RC
     assert not wire.up(error)
+    acknowledgement = request(TlpType.MSG_TO_RC, message_code=0x1B, length=0, address=0)
+    acknowledgement.fmt_type = TlpType.MSG_GATHER
+    assert not wire.up(acknowledgement)
     asked = wire.read(size=4, tag=1)
     assert not wire.up(completion(asked, data=bytes(4)))
 

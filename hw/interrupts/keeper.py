@@ -121,6 +121,7 @@ class Keeper(Component):
         self._for_scan, self._upper, self._is_write = Signal(), Signal(), Signal()
         self._window_now = Signal(Window)
         self._was_pending, self._was_masked = Signal(), Signal()
+        self._accept = Signal()
         # Reads of pending bits on their way.
         self._asked, self._answered = Signal(), Signal()
 
@@ -134,6 +135,7 @@ class Keeper(Component):
             self.busy.eq(1),
             self.turn.vector.eq(places.vector(walker.place)),
             self.place.eq(walker.place),
+            self.csr.access.ready.eq(self._accept),
             self.csr.result.payload.eq(word.word),
             word.window.eq(self._window_now),
             word.upper.eq(self._upper),
@@ -148,7 +150,7 @@ class Keeper(Component):
             m.d.sync += step.eq(step + 1)
         with m.If(self._clear_step):
             m.d.sync += step.eq(0)
-        m.d.sync += [self._answered.eq(self._asked), self._asked.eq(0)]
+        m.d.sync += [self._answered.eq(self._asked), self._asked.eq(0), self._accept.eq(0)]
         self._inside = self._filter(m)
         with m.FSM(init="Rest"):
             self._rest(m)
@@ -184,8 +186,6 @@ class Keeper(Component):
                 self.hold.eq(self._reset),
                 self.busy.eq(asks | self._sweep_due | self._scanning),
                 self._advance_step.eq(~rested),
-                self._walker.enter.eq(1),
-                self._walker.entry.eq(self._windows.place(self._places, window, access.p.address)),
                 self._walker.resume.eq(self._sweep_due | scan),
                 self._walker.rewind.eq(asks),
             ]
@@ -207,8 +207,15 @@ class Keeper(Component):
                 m.next = "Drain"
 
     def _drain(self, m):
+        address = self.csr.access.p.address
         with m.State("Drain"):
-            m.d.comb += self._word.clear.eq(1)
+            m.d.comb += [
+                self._word.clear.eq(1),
+                self._walker.enter.eq(~self._for_scan & ~self._sweep_due),
+                self._walker.entry.eq(
+                    self._windows.place(self._places, self._window_now.as_value(), address)
+                ),
+            ]
             with m.If(self.quiet):
                 with m.If(self._sweep_due):
                     m.next = "Sweep"
@@ -264,7 +271,7 @@ class Keeper(Component):
             with m.Elif(self._is_write):
                 m.next = "Write"
             with m.Else():
-                m.d.comb += self.csr.access.ready.eq(1)
+                m.d.sync += self._accept.eq(1)
                 m.next = "Answer"
 
         with m.State("Judge"):
@@ -293,7 +300,7 @@ class Keeper(Component):
         write = self.write
         waits = self._was_pending & ~self._word.word[32] & self._allowed
         with m.State("Write"):
-            m.d.comb += self.csr.access.ready.eq(1)
+            m.d.sync += self._accept.eq(1)
             m.next = "Answer"
             with m.Switch(self._window_now):
                 with m.Case(Window.IMS):
@@ -341,9 +348,9 @@ class Keeper(Component):
                 m.d.comb += self._walker.advance.eq(1)
                 m.next = "Drain"
         with m.State("Answer"):
-            m.d.comb += [self.hold.eq(0), self.csr.result.valid.eq(1)]
+            m.d.comb += [self.hold.eq(0), self.csr.result.valid.eq(~self._accept)]
             m.d.sync += self._scan_next.eq(1)
-            with m.If(self.csr.result.ready):
+            with m.If(self.csr.result.valid & self.csr.result.ready):
                 m.next = "Rest"
 
     def _walk(self, m, more):
@@ -365,7 +372,7 @@ class Keeper(Component):
                 self._word.bit.eq(self.pending & exists),
             ]
             with m.If(over):
-                m.d.comb += self.csr.access.ready.eq(1)
+                m.d.sync += self._accept.eq(1)
                 m.next = "Answer"
 
     def _scan(self, m):

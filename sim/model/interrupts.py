@@ -350,9 +350,8 @@ class MessageStoreModel:
             self._rested = BURST
             word = self.msix[offset // 8 * 64 :][:64]
             result = sum(entry.pending << bit for bit, entry in enumerate(word))
-            self._access_ready = 1
             yield
-            yield from self._answer(result)
+            yield from self._accept(result)
             return
         index = offset // (8 if window == "msixperm" else 16)
         upper = window != "msixperm" and bool(offset & 8)
@@ -361,14 +360,12 @@ class MessageStoreModel:
         yield  # fetch
         word_now = self._image(entry, window, upper)
         if not write:
-            self._access_ready = 1
             yield
-            yield from self._answer(word_now)
+            yield from self._accept(word_now)
             return
         yield  # take
         sends = False
         word_now = _merge(word_now, strobe, data)
-        self._access_ready = 1
         if window == "msixperm":
             entry.ignore = word_now >> 2 & 1
             entry.pasid_enable = word_now >> 3 & 1
@@ -387,8 +384,11 @@ class MessageStoreModel:
         yield
         if sends:
             self._inject(entry)
+            self._access_ready = 1
             yield
-        yield from self._answer(word_now)
+            yield from self._answer(word_now)
+        else:
+            yield from self._accept(word_now)
 
     def _image(self, entry: Entry, window: str, upper: bool) -> int:
         permission = entry.ignore << 2 | entry.pasid_enable << 3 | entry.pasid << 12
@@ -400,6 +400,13 @@ class MessageStoreModel:
         if window == "ims":
             control |= entry.pending << 1 | permission
         return entry.data | control << 32
+
+    def _accept(self, result: int) -> Generator[None, None, None]:
+        self._access_ready = 1
+        self._hold = 0
+        self._scan_next = True
+        yield
+        yield from self._answer(result)
 
     def _answer(self, result: int) -> Generator[None, None, None]:
         while True:

@@ -331,13 +331,12 @@ class Keeper(Component):
         """
         access = self.csr.access.p
         base = Const(self._window << WINDOW_BITS, 64)
-        inside = Signal()
-        m.d.sync += inside.eq(1)
+        outside = Signal(8)
         for byte in range(WINDOW_BITS // 8, 8):
             lane = slice(max(8 * byte, WINDOW_BITS), 8 * byte + 8)
-            with m.If(access.strobe[byte] & (access.data[lane] != base[lane])):
-                m.d.sync += inside.eq(0)
-        return inside
+            differs = access.data[lane] != base[lane]
+            m.d.sync += outside[byte].eq(access.strobe[byte] & differs)
+        return ~outside.any()
 
     def _send(self, m):
         """Send the event that waited; answer an access."""

@@ -89,13 +89,17 @@ class PermissionCheck(Component):
         m.d.sync += held.eq(self.hold)
         vector = Signal(Vector)
         m.d.comb += vector.eq(Mux(held, self.vector, self.i.p.vector))
-        exists = ~Mux(
-            vector.ims, at_least(vector.index, self._ims), at_least(vector.index, self._msix)
-        )
+        exists = {
+            "ims": vector.ims & ~at_least(vector.index, self._ims),
+            "msix": ~vector.ims & ~at_least(vector.index, self._msix),
+        }
 
         step = Signal()
         first_valid = Signal()
-        first_exists, second_exists = Signal(), Signal()
+        first_exists, second_exists = (
+            {name: Signal(name=f"{stage}_{name}") for name in exists}
+            for stage in ("first", "second")
+        )
         first, second = Signal(Check), Signal(Check)
         m.d.comb += [
             step.eq(~self.o.valid | self.o.ready),
@@ -107,11 +111,14 @@ class PermissionCheck(Component):
                 first_valid.eq(self.i.valid & ~held),
                 first.eq(self.i.p),
                 first.vector.eq(vector),
-                first_exists.eq(exists),
                 self.o.valid.eq(first_valid),
                 second.eq(first),
-                second_exists.eq(first_exists),
             ]
+            for name in exists:
+                m.d.sync += [
+                    first_exists[name].eq(exists[name]),
+                    second_exists[name].eq(first_exists[name]),
+                ]
 
         tables = {}
         for name, depth, enable, contents in (
@@ -133,15 +140,13 @@ class PermissionCheck(Component):
             ]
             tables[name] = table.read_data
         m.d.comb += [self.look_ims.eq(tables["ims"]), self.look_msix.eq(tables["msix"])]
-        # One comparison for each table, and in a tree, as the block RAM is late.
-        allowed = {}
+        # One comparison for each table, as flat as can be, because the block RAM is late.
+        verdict = 0
         for name, entry in (("ims", self.look_ims), ("msix", self.look_msix)):
             same = [entry.pasid[n : n + 2] == second.pasid[n : n + 2] for n in range(0, 20, 2)]
             groups = [Cat(same[n : n + 4]).all() for n in range(0, len(same), 4)]
             right_pasid = ~second.pasid_enable | Cat(groups).all()
-            allowed[name] = (entry.pasid_enable == second.pasid_enable) & right_pasid
-        m.d.comb += self.o.payload.eq(
-            (second_exists & second.vector.ims & allowed["ims"])
-            | (second_exists & ~second.vector.ims & allowed["msix"])
-        )
+            same_use = entry.pasid_enable == second.pasid_enable
+            verdict = verdict | (second_exists[name] & same_use & right_pasid)
+        m.d.comb += self.o.payload.eq(verdict)
         return m

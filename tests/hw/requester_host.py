@@ -74,8 +74,6 @@ class Host:
         #: Completions to send before all others, as header fields and payload words.
         self.injected: deque = deque()
         self.hold = False
-        #: Beats that were not taken at once.
-        self.refused = 0
         self.split = 0.5
 
     def check(self, header):
@@ -160,7 +158,6 @@ class Host:
             ctx.set(self.port.valid, 1)
             _, _, ready = await ctx.tick().sample(self.port.ready)
             if not ready:
-                self.refused += 1
                 _, _, ready = await ctx.tick().sample(self.port.ready)
             assert ready, "a completion waits for one clock at most"
         ctx.set(self.port.valid, 0)

@@ -96,6 +96,22 @@ def test_words_of_a_wide_register_are_separate():
     run(bench)
 
 
+def test_interleaved_halves_of_two_registers_do_not_mix():
+    """Each write of half a register takes effect by itself: there is no shadow to share."""
+
+    async def bench(ctx, dut):
+        await write(ctx, dut.csr, 0x10, 0x1111_1111, strobe=0x0F)
+        await write(ctx, dut.csr, 0x48, 0x2222_2222, strobe=0x0F)
+        assert ctx.get(dut.wide_lower) == 0x1111_1111
+        await write(ctx, dut.csr, 0x10, 0x3333_3333 << 32, strobe=0xF0)
+        assert ctx.get(dut.guarded_word) == 0x2222_2222
+        await write(ctx, dut.csr, 0x48, 0x4444_4444 << 32, strobe=0xF0)
+        assert ctx.get(dut.wide_lower) == 0x3333_3333_1111_1111
+        assert ctx.get(dut.guarded_word) == 0x4444_4444_2222_2222
+
+    run(bench)
+
+
 def test_set_wins_over_clear_in_the_same_clock():
     async def bench(ctx, dut):
         kept = []

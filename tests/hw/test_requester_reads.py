@@ -424,6 +424,24 @@ def test_slow_consumer_is_not_overrun_while_a_tag_rests():
     bench.check([(0, 128), (128, 128 * 20)])
 
 
+def test_completions_are_taken_though_nobody_takes_the_chunks():
+    """Completion credits are infinite, so a request is made only with room for its answer."""
+    bench = Bench(43, tags=4, read_slot_bytes=128)
+    bench.chunks.open = False
+
+    async def main(ctx):
+        await bench.read(ctx, 0, 128 * 20)
+        await bench.idle(ctx, 600)
+        assert len(bench.host.reads) == len(bench.host.answered)
+        # A buffer for each tag, and one chunk on offer.
+        assert 4 <= len(bench.host.reads) <= 5
+        bench.chunks.open = True
+        await bench.chunks.wait(ctx, 20)
+
+    bench.run(main)
+    bench.check([(0, 128 * 20)])
+
+
 @pytest.mark.parametrize("hold", [False, True])
 def test_flush_orphans_what_is_outstanding(hold):
     for wait in range(4, 80, 25):

@@ -98,15 +98,18 @@ class Found:
     wrong: list[str] = field(default_factory=list)
 
 
-def command(code: Command, operand: int = 0) -> tuple[Step, ...]:
-    """A command with an interrupt: GENSTS is looked at before, CMDSTATUS has to be 0 after."""
+def command(code: Command, operand: int = 0, expect: int | None = 0) -> tuple[Step, ...]:
+    """A command with an interrupt: GENSTS is looked at before, CMDSTATUS has to be 0 after.
+
+    With ``expect=None`` the driver does not care how it went.
+    """
     return (
         Read(GENSTS),
         Write(CMD, INTERRUPT | code << 20 | operand),
         Bell(),
         Read(INTCAUSE, expect=COMMAND_DONE),
         Write(INTCAUSE, COMMAND_DONE),
-        Read(CMDSTATUS, expect=0),
+        Read(CMDSTATUS, expect=expect),
     )
 
 
@@ -206,6 +209,17 @@ DISABLE_DEVICE: tuple[Step, ...] = (
 )
 """``accel-config disable-device``; Reset Device has cleared GENCTRL."""
 
+
+def after_function_reset(queue: int = 0) -> tuple[Step, ...]:
+    """What the driver says to a device that a Function Level Reset has already reset."""
+    return (
+        Read(GENSTS, expect=0, mask=3),
+        Write(GENCTRL, 3),
+        *command(Command.DRAIN_QUEUE, 1 << queue, expect=None),
+        *command(Command.RESET_QUEUE, 1 << queue),
+    )
+
+
 REMOVE: tuple[Step, ...] = (
     Read(GENSTS, expect=0, mask=3),
     Merge(GENCTRL, clear=3),
@@ -241,6 +255,16 @@ class Replay:
         self._transport = transport
         self._bell = transport.event()
         self._target = transport.allocate_target(self._bell.set)
+
+    async def rung(self, timeout_cycles: int = 100_000) -> bool:
+        """Whether vector 0 rings in time; the next ring is another."""
+        rang = await self._bell.wait(timeout_cycles)
+        self._bell.clear()
+        return rang
+
+    def close(self) -> None:
+        """Give the interrupt target back."""
+        self._target.release()
 
     async def program_vector(self, table: int) -> None:
         """Point MSI-X vector 0 at us and unmask it, as the PCI core does during probe."""

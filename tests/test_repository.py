@@ -173,6 +173,20 @@ def test_example_in_the_readme_works():
             assert hasattr(names["store"], port), f"the store has no {port}"
 
 
+def test_tests_that_the_page_names_exist():
+    page = (ROOT / "tests/README.md").read_text()
+    named = set(re.findall(r"`([a-z]\w*_\w*_\w+)`", page))
+    written = "\n".join(path.read_text() for path in SOURCES)
+    assert len(named) > 10
+    assert [name for name in sorted(named) if f"def {name}(" not in written] == []
+
+
+def test_nothing_speaks_of_places_that_do_not_ship():
+    words = re.compile(r"\.\./" + r"shared|/" + r"work/|\bfacts/|\bissue #?\d")
+    pages = [*SOURCES, *ROOT.glob("*.md"), *ROOT.glob("*/*.md"), ROOT / "Makefile"]
+    assert [str(p.relative_to(ROOT)) for p in pages if words.search(p.read_text())] == []
+
+
 def test_paths_in_the_pages_exist():
     pages = [
         ROOT / "README.md",

@@ -15,7 +15,7 @@ from driver import (
     Timeouts,
     Transport,
 )
-from hw.regs.bar0 import REGISTERS
+from hw.regs.bar0 import REGISTERS, bar0
 from hw.regs.commands import Command, CommandError, DeviceState, QueueState
 from hw.regs.configspace import PASID
 
@@ -206,3 +206,23 @@ async def timeouts_of_nothing_are_refused(transport: Transport) -> None:
     with pytest.raises(SettingsError) as caught:
         Timeouts(command=0)
     assert str(caught.value) == "the command timeout takes 1 clock or more"
+
+
+@case
+async def halves_of_two_entries_written_in_turn_do_not_mix(transport: Transport) -> None:
+    """Two tenants' entries, a DW at a time: no write waits in a place that both share."""
+    device = await Device.probe(transport, QUICK)
+    table = bar0(CONFIG).table("ims")
+    pasids = {20: 0x11111, 21: 0x22222}
+    for offset in (0, 8, 12, 4):
+        for index, pasid in pasids.items():
+            word = {0: 0xFEE0_0000 | pasid & ~3, 4: 0, 8: ~pasid & 0xFFFF_FFFF}
+            value = word.get(offset, pasid << 12 | 8 | 1)
+            place = table.offset + 16 * index + offset
+            await transport.write(0, place, value.to_bytes(4, "little"))
+    for index, pasid in pasids.items():
+        entry = await transport.read(0, table.offset + 16 * index, 16)
+        words = [int.from_bytes(entry[at : at + 4], "little") for at in range(0, 16, 4)]
+        address, data = 0xFEE0_0000 | pasid & ~3, ~pasid & 0xFFFF_FFFF
+        assert words == [address, 0, data, pasid << 12 | 8 | 1], (index, words)
+    await device.close()

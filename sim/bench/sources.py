@@ -20,11 +20,16 @@ def source_files(*modules: str) -> set[Path]:
         name = waiting.pop()
         module = sys.modules.get(name)
         path = Path(getattr(module, "__file__", None) or "/")
-        if name in found or module is None or ROOT not in path.parents:
+        if name in found or module is None or not _is_ours(path):
             continue
         found[name] = path
         waiting += _imports(module, path)
     return set(found.values())
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file belongs to this project; its environment may lie within."""
+    return ROOT in path.parents and "site-packages" not in path.parts
 
 
 def _imports(module: ModuleType, path: Path) -> Iterator[str]:

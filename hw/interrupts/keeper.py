@@ -177,7 +177,9 @@ class Keeper(Component):
     def _rest(self, m):
         """Wait for something to do. The first rest after reset is none."""
         access = self.csr.access
-        rested = self._step[self._pace.rest_log2 :].any()
+        rested = Signal()
+        rests_over = self._step[self._pace.rest_log2 :].any()
+        m.d.sync += rested.eq(rests_over & ~self._clear_step)
         scan = self._scanning & rested & (self._scan_next | ~access.valid)
         window = self._windows.window(access.p.address)
         asks = self._wipe | self._restart
@@ -241,7 +243,7 @@ class Keeper(Component):
                 self.permission_write.ims.eq(1),
                 self.permission_write.msix.eq(1),
             ]
-            with m.If(self._walker.at_last):
+            with m.If(self._walker.at_end):
                 # A rescan that was under way has lost its place.
                 m.d.sync += [
                     self._reset.eq(0),

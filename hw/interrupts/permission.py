@@ -100,7 +100,7 @@ class PermissionCheck(Component):
             {name: Signal(name=f"{stage}_{name}") for name in exists}
             for stage in ("first", "second")
         )
-        first, second = Signal(Check), Signal(Check)
+        wanted = [Signal(Permission, name=f"{stage}_wanted") for stage in ("first", "second")]
         m.d.comb += [
             step.eq(~self.o.valid | self.o.ready),
             self.i.ready.eq(step & ~held),
@@ -109,10 +109,10 @@ class PermissionCheck(Component):
         with m.If(step):
             m.d.sync += [
                 first_valid.eq(self.i.valid & ~held),
-                first.eq(self.i.p),
-                first.vector.eq(vector),
+                wanted[0].pasid_enable.eq(self.i.p.pasid_enable),
+                wanted[0].pasid.eq(self.i.p.pasid),
+                wanted[1].eq(wanted[0]),
                 self.o.valid.eq(first_valid),
-                second.eq(first),
             ]
             for name in exists:
                 m.d.sync += [
@@ -143,10 +143,10 @@ class PermissionCheck(Component):
         # One comparison for each table, as flat as can be, because the block RAM is late.
         verdict = 0
         for name, entry in (("ims", self.look_ims), ("msix", self.look_msix)):
-            same = [entry.pasid[n : n + 2] == second.pasid[n : n + 2] for n in range(0, 20, 2)]
+            same = [entry.pasid[n : n + 2] == wanted[1].pasid[n : n + 2] for n in range(0, 20, 2)]
             groups = [Cat(same[n : n + 4]).all() for n in range(0, len(same), 4)]
-            right_pasid = ~second.pasid_enable | Cat(groups).all()
-            same_use = entry.pasid_enable == second.pasid_enable
+            right_pasid = ~wanted[1].pasid_enable | Cat(groups).all()
+            same_use = entry.pasid_enable == wanted[1].pasid_enable
             verdict = verdict | (second_exists[name] & same_use & right_pasid)
         m.d.comb += self.o.payload.eq(verdict)
         return m

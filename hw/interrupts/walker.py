@@ -3,13 +3,15 @@
 from amaranth import *
 from amaranth.lib.wiring import Component, In, Out
 
+from .compare import at_least
 from .pending import Places
 
 
 class Walker(Component):
     """Where the keeper is, and where its rescan goes on.
 
-    A walk leads from ``places.first`` to the last place, and on from place 0 to ``places.end``.
+    A walk leads from ``places.first`` to the last place, and on from place 0 to ``places.end``. Who
+    advances in every clock goes one place too far: one of no vector, or once more the first.
 
     **Timing**: everything takes effect in the next clock. Of ``enter``, ``resume`` and ``advance``,
     the last one wins.
@@ -31,10 +33,8 @@ class Walker(Component):
     resume : ``In(1)``
         Go to the bookmark.
     place : ``Out(range(places.count))``
-    at_last : ``Out(1)``
-        This is the last place of the walk.
     at_end : ``Out(1)``
-        The walk is over: the last place has been left.
+        The last place of the walk had been left a clock ago.
     """
 
     def __init__(self, places: Places):
@@ -48,7 +48,6 @@ class Walker(Component):
                 "mark": In(1),
                 "resume": In(1),
                 "place": Out(places.bits),
-                "at_last": Out(1),
                 "at_end": Out(1),
             }
         )
@@ -72,9 +71,6 @@ class Walker(Component):
             m.d.sync += bookmark.eq(earlier)
         with m.If(self.rewind):
             m.d.sync += bookmark.eq(places.first)
-        m.d.comb += [
-            self.place.eq(here),
-            self.at_last.eq(here == places.count + places.end - 1),
-            self.at_end.eq(here == places.count + places.end),
-        ]
+        m.d.comb += self.place.eq(here)
+        m.d.sync += self.at_end.eq(here[-1] & at_least(here[:-1], places.end))
         return m

@@ -131,6 +131,7 @@ class MessageStoreModel:
         self._restart = self._scanning = self._scan_next = False
         self._allowed = (0, 0)
         self._rested = 0
+        self._is_rested = False
         self._bookmark = 0
         self._in = Inputs()
         self._keeper = self._keep()
@@ -240,7 +241,8 @@ class MessageStoreModel:
         while True:
             # At rest.
             access = self._in.access
-            rested = self._rested >= REST
+            rested = self._is_rested
+            self._is_rested = self._rested >= REST
             scan = self._scanning and rested and (self._scan_next or access is None)
             asks = self._wipe or self._restart
             self._hold = int(self._resetting)
@@ -269,6 +271,7 @@ class MessageStoreModel:
             else:
                 assert access is not None
                 yield from self._serve(*access)
+            self._is_rested = self._rested >= REST
 
     def _drain(self) -> Generator[None, None, None]:
         while not self._quiet:
@@ -283,10 +286,18 @@ class MessageStoreModel:
                 entry.address, entry.data, entry.mask = 0 if is_msix else base, 0, 1
                 entry.pending = 0
             entry.ignore = entry.pasid_enable = entry.pasid = 0
-            if number == len(self._walk) - 1:
-                self._resetting = False
-                self._restart |= self._scanning
             yield
+        yield
+        self._resetting = False
+        self._restart |= self._scanning
+        yield
+
+    def _at(self, number: int) -> Entry | None:
+        """Entry that a rescan meets; it goes one too far, which may be the first again."""
+        walk = self._walk
+        if number < len(walk):
+            return walk[number]
+        return walk[0] if len(walk) & (len(walk) - 1) == 0 else None
 
     def _scan(self) -> Generator[None, None, None]:
         here = self._bookmark
@@ -297,14 +308,16 @@ class MessageStoreModel:
             asked: int | None = None
             answered: int | None = None
             while True:
-                more = looked_at < BURST and here < len(self._walk)
+                at_end = before >= len(self._walk)
+                more = looked_at < BURST and not at_end
                 self._bookmark = earlier
-                if answered is not None and self._walk[answered].pending:
+                entry = None if answered is None else self._at(answered)
+                if entry is not None and entry.pending:
                     break
                 if not more and asked is None and answered is None:
                     self._scan_next = False
                     self._rested = 0
-                    if here == len(self._walk):
+                    if at_end:
                         self._scanning = False
                     yield
                     return
@@ -317,13 +330,14 @@ class MessageStoreModel:
             if more:
                 looked_at += 1
             yield
+            assert answered is not None
             here = answered
-            entry = self._walk[here]
             yield  # return
             yield  # ask
             yield  # fetch
             yield  # take
-            go = entry.pending and not entry.mask and self._allowed[here >= len(self.msix)]
+            ims = entry is not self._at(0) and here >= len(self.msix)
+            go = entry.pending and not entry.mask and self._allowed[ims]
             yield  # judge
             if not go:
                 before = earlier = here

@@ -55,11 +55,13 @@ class Traffic:
         rng = self.rng
         self.phase_left = rng.choice((50, 500, 3000))
         self.rate = {
-            name: rng.choice((0.0, 0.02, 0.1, 0.5, 1.0)) for name in ("event", "check", "access")
+            name: rng.choice((0.02, 0.2, 0.5, 1.0)) for name in ("event", "check", "access")
         }
-        self.pause = {name: rng.choice((0.0, 0.0, 0.1, 0.5, 0.9)) for name in ("m", "v", "r")}
+        self.pause = {name: rng.choice((0.0, 0.0, 0.0, 0.1, 0.5, 0.9)) for name in ("m", "v", "r")}
         self.toggles = rng.choice((0.0, 0.0, 0.0005, 0.005, 0.05))
         self.wipes = rng.choice((0.0, 0.0, 0.0, 0.001))
+        if rng.random() < 0.5:
+            self.rate["access"] = 0.005
         self.reads = rng.choice((0.1, 0.5, 0.9))
         self.hot = [self.any_vector() for _ in range(rng.choice((1, 3, 20)))]
 

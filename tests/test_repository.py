@@ -37,6 +37,17 @@ def test_packages_import_only_what_they_may():
     assert tool("lint-imports", "--no-cache") == ""
 
 
+def test_contracts_name_every_room_of_the_gateware():
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    rooms = {f"hw.{path.parent.name}" for path in ROOT.glob("hw/*/__init__.py")}
+    others = rooms - {"hw.regs"}
+    for contract in linter["contracts"]:
+        if contract["type"] == "forbidden":
+            assert others <= set(contract["forbidden_modules"]), contract["name"]
+    layers = " ".join(linter["contracts"][-1]["layers"])
+    assert rooms <= set(re.findall(r"[a-z.]+", layers))
+
+
 def test_host_side_is_typed():
     assert tool("mypy") == ""
 

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from ..regs import Config
 from ..regs.bar2 import PAGE_BYTES, PORTALS_PER_QUEUE, SUBMISSION_BYTES, bar2_bytes
+from ..tlp.header import prefix_dw, request_dws
 from ..tlp.records import Kind, Request, Status
 from .records import ErrorKind
 
@@ -154,27 +155,14 @@ def raw_header(request) -> list:
     """Header DWs of a request, for the log; whether it had a digest is forgotten by now."""
     four = request.fmt_type[5]
     low, high = request.address[:32], request.address[32:]
-    first = Cat(
-        request.length_dw[:10],
-        request.at,
-        request.attr[:2],
-        request.poisoned,
-        C(0, 3),
-        request.attr[2],
-        request.tag[8],
-        request.tc,
-        request.tag[9],
-        request.fmt_type,
-    )
-    second = Cat(request.first_be, request.last_be, request.tag[:8], request.requester)
+    first, second = request_dws(request, request.length_dw, request.fmt_type)
     return [first, second, Mux(four, high, low), Mux(four, low, 0)]
 
 
 def report(request, kind, posted) -> list:
     """Fields of an :class:`.records.ErrorReport` on a request, and their values."""
-    tenant, rest = request.tenant, request.prefix_rest
-    prefix = Cat(tenant.pasid, rest[:2], tenant.execute, tenant.privileged, rest[2:], C(0b1001, 4))
-    prefixed = tenant.valid | request.foreign
+    prefix = prefix_dw(request.tenant, request.prefix_rest)
+    prefixed = request.tenant.valid | request.foreign
     return [
         ("kind", kind),
         # Poison in what would have changed something is never a mere advisory (§2.7.2.1).

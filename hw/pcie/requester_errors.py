@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
 
+from ..tlp.header import completion_dws
 from ..tlp.records import Completion
 from .records import ErrorKind, ErrorReport
 
@@ -42,30 +43,14 @@ class RequesterErrors(Component):
             with_data.eq(header.length_dw != 0),
             some.eq(self.error != ErrorKind.NONE),
         ]
-        first = Cat(
-            header.length_dw[:10],
-            C(0, 2),
-            header.attr[:2],
-            header.poisoned,
-            C(0, 3),
-            header.attr[2],
-            header.tag[8],
-            header.tc,
-            header.tag[9],
-            C(0b01010, 5),
-            C(0, 1),
-            with_data,
-            C(0, 1),
-        )
-        second = Cat(header.byte_count[:12], C(0, 1), header.status, header.completer)
-        third = Cat(header.lower_address, C(0, 1), header.tag[:8], header.requester)
+        dws = completion_dws(header, with_data)
         with m.If(~self.o.valid):
             m.d.sync += [
                 self.o.valid.eq(some | self.timeout),
                 self.o.p.kind.eq(Mux(some, self.error, ErrorKind.COMPLETION_TIMEOUT)),
                 self.o.p.advisory.eq(some & (self.error != ErrorKind.MALFORMED)),
                 self.o.p.header_valid.eq(some),
-                self.o.p.header.eq(Mux(some, Cat(first, second, third), 0)),
+                self.o.p.header.eq(Mux(some, Cat(*dws), 0)),
             ]
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)

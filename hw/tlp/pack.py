@@ -4,10 +4,14 @@ from amaranth import *
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
+from .header import completion_dws, prefix_dw, request_dws
 from .records import Completion, Kind, Request, Status, packet_stream, wire_stream
 
 HEADER_DWS = 5
 """A prefix and the longest header."""
+
+PASID_TYPE = 1
+"""Bits 27:24 of the prefix that carries a PASID."""
 
 PME_TO_ACK = 0x1B
 """Code of the message that acknowledges PME_Turn_Off (PCIe Base 6.x §2.2.8.2)."""
@@ -60,25 +64,11 @@ class RequestEncoder(Elaboratable):
                 m.d.comb += type_.eq(Mux(gathered, 0b10101, 0b10000))
             with m.Case(Kind.DEFERRABLE_WRITE):
                 m.d.comb += type_.eq(0b11011)
-        first = Cat(
-            Mux(message, 0, request.length_dw[:10]),
-            request.at,
-            request.attr[:2],
-            request.poisoned,
-            C(0, 3),
-            request.attr[2],
-            request.tag[8],
-            request.tc,
-            request.tag[9],
-            type_,
-            four,
-            with_data,
-            C(0, 1),
-        )
-        second = Cat(request.first_be, request.last_be, request.tag[:8], request.requester)
+        length = Mux(message, 0, request.length_dw[:10])
+        first, second = request_dws(request, length, Cat(type_, four, with_data, C(0, 1)))
         low, high = request.address[:32], request.address[32:]
         tenant = request.tenant
-        prefix = Cat(tenant.pasid, C(0, 2), tenant.execute, tenant.privileged, C(0x91, 8))
+        prefix = prefix_dw(tenant, C(PASID_TYPE << 2, 6))
         plain = [first, second, Mux(four, high, low), low]
         with m.If(tenant.valid):
             m.d.comb += Cat(self.header.dws).eq(Cat(prefix, *plain))
@@ -106,25 +96,8 @@ class CompletionEncoder(Elaboratable):
         completion = self.completion
         with_data = Signal()
         m.d.comb += with_data.eq((completion.status == Status.SUCCESS) & completion.length_dw.any())
-        first = Cat(
-            Mux(with_data, completion.length_dw[:10], 0),
-            C(0, 2),
-            completion.attr[:2],
-            completion.poisoned,
-            C(0, 3),
-            completion.attr[2],
-            completion.tag[8],
-            completion.tc,
-            completion.tag[9],
-            C(0b01010, 5),
-            C(0, 1),
-            with_data,
-            C(0, 1),
-        )
-        second = Cat(completion.byte_count[:12], C(0, 1), completion.status, completion.completer)
-        third = Cat(completion.lower_address, C(0, 1), completion.tag[:8], completion.requester)
         m.d.comb += [
-            Cat(self.header.dws).eq(Cat(first, second, third)),
+            Cat(self.header.dws).eq(Cat(*completion_dws(completion, with_data))),
             self.header.count.eq(3),
             self.header.length_dw.eq(Mux(with_data, completion.length_dw, 0)),
         ]

@@ -11,23 +11,8 @@ from hw.regs.commands import Command
 from hw.regs.descriptor import Opcode, Status
 from sim.checkers.streams import instrument
 
-from .streams import Sink
+from .streams import Sink, offer
 from .work_bench import CONFIG, Bench, descriptor
-
-WATCHDOG = 200
-
-
-async def offer(ctx, port, payload, rng, pause):
-    while rng.random() < pause:
-        await ctx.tick()
-    ctx.set(port.payload, payload)
-    ctx.set(port.valid, 1)
-    for _ in range(WATCHDOG):
-        _, _, ready = await ctx.tick().sample(port.ready)
-        if ready:
-            ctx.set(port.valid, 0)
-            return
-    raise AssertionError("nobody took the beat")
 
 
 def realign(width, cases, *, pause=0.0):

@@ -3,14 +3,14 @@
 import random
 
 import pytest
-from amaranth.sim import Simulator
 
 from hw.flow.arbiter import Arbiter
 from hw.flow.packet_fifo import PacketFifo
 from hw.tlp.records import Packet
 
+from .streams import WATCHDOG, offer, simulate
+
 WIDTH = 16
-WATCHDOG = 20_000
 
 
 def beats(header: int, payload: list[int]) -> list[dict]:
@@ -18,27 +18,6 @@ def beats(header: int, payload: list[int]) -> list[dict]:
         {"header": header, "data": word, "first": i == 0, "last": i == len(payload) - 1}
         for i, word in enumerate(payload)
     ]
-
-
-def simulate(dut, *benches):
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    for bench in benches:
-        simulator.add_testbench(bench)
-    simulator.run()
-
-
-async def offer(ctx, port, beat, rng, pause):
-    while rng.random() < pause:
-        await ctx.tick()
-    ctx.set(port.payload, beat)
-    ctx.set(port.valid, 1)
-    for _ in range(WATCHDOG):
-        _, _, ready = await ctx.tick().sample(port.ready)
-        if ready:
-            ctx.set(port.valid, 0)
-            return
-    raise AssertionError("nobody took the beat")
 
 
 async def collect(ctx, port, rng, pause, packets):

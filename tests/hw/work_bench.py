@@ -16,6 +16,8 @@ from hw.regs.commands import Command
 from hw.regs.descriptor import COMPLETION, DESCRIPTOR, Flag, Opcode
 from sim.checkers.streams import instrument
 
+from .streams import offer
+
 WATCHDOG = 40_000
 CONFIG = Config(ims_vectors=256, msix_vectors=4, queues=4, queue_slots=16)
 
@@ -169,14 +171,7 @@ class Bench:
         ctx.set(settings.pasid_privileged, privileged)
 
     async def offer(self, ctx, port, payload):
-        ctx.set(port.payload, payload)
-        ctx.set(port.valid, 1)
-        for _ in range(WATCHDOG):
-            _, _, ready = await ctx.tick().sample(port.ready)
-            if ready:
-                ctx.set(port.valid, 0)
-                return
-        raise AssertionError("nobody took the payload")
+        await offer(ctx, port, payload)
 
     async def take(self, ctx, port):
         while self.pause and self.rng.random() < self.pause:

@@ -26,7 +26,8 @@ class Config:
     ims_vectors
         Entries of interrupt message storage: 256 to 16,128, a multiple of 256.
     msix_vectors
-        Entries of the MSI-X table: 2 to 2048, a power of two.
+        Entries of the MSI-X table: 2 to 2048, a power of two. The stock Linux driver wants one
+        more than there are queues.
     queues
         Work queues: 1 to 64.
     queue_slots

@@ -28,13 +28,13 @@ SHARED = 0x10
 DEDICATED = 0x11
 
 
-async def probed(**options):
-    transport = ModelTransport(CONFIG, **options)
+async def probed(config=CONFIG, **options):
+    transport = ModelTransport(config, **options)
     await transport.config_write(0x04, 2, 2)
     await transport.config_write(PASID + 6, 5, 2)
     replay = Replay(transport)
     await replay.run(PROBE)
-    await replay.program_vector(bar0(CONFIG).table("msix").offset)
+    await replay.program_vector(bar0(config).table("msix").offset)
     assert replay.found.wrong == []
     return transport, replay
 
@@ -54,6 +54,31 @@ def test_whole_life_of_a_queue(mode, pasid, shuffle):
         assert transport.platform.check() == []
 
     run(life())
+
+
+def test_smallest_device_is_enough():
+    smallest = Config(
+        ims_vectors=256, msix_vectors=2, queues=1, queue_slots=8, tags=4, max_payload_bytes=128
+    )
+
+    async def life():
+        _, replay = await probed(smallest)
+        await replay.run(enable_device(size=8))
+        await replay.run(enable_queue(size=8))
+        await replay.run(disable_queue())
+        await replay.run(DISABLE_DEVICE)
+        await replay.run(REMOVE)
+        assert replay.found.wrong == []
+
+    run(life())
+
+
+def test_default_device_has_what_the_driver_asks_for_unasked():
+    """A vector for each queue and one more; the limits that the driver sets by default."""
+    config = Config()
+    assert config.msix_vectors > config.queues
+    assert config.max_transfer_log2 >= 21
+    assert config.max_batch_log2 >= 5
 
 
 def test_descriptor_through_the_limited_portal_completes():

@@ -41,7 +41,7 @@ class PermissionCheck(Component):
 
     ``hold`` and ``quiet`` are as in :class:`hw.interrupts.pipe.EventPipe`.
 
-    **Timing**: a check transferred at clock *t* has its verdict valid at *t+2*; one check per
+    **Timing**: a check transferred at clock *t* has its verdict valid at *t+3*; one check per
     clock. ``i.ready`` follows ``o.ready`` within the clock. A look is taken in the clock it is
     offered; ``look_*`` show the entries two clocks later, for one clock.
 
@@ -95,7 +95,7 @@ class PermissionCheck(Component):
         }
 
         step = Signal()
-        first_valid = Signal()
+        first_valid, second_valid, any_pasid = Signal(), Signal(), Signal()
         first_exists, second_exists = (
             {name: Signal(name=f"{stage}_{name}") for name in exists}
             for stage in ("first", "second")
@@ -104,7 +104,7 @@ class PermissionCheck(Component):
         m.d.comb += [
             step.eq(~self.o.valid | self.o.ready),
             self.i.ready.eq(step & ~held),
-            self.quiet.eq(held & ~first_valid & ~self.o.valid),
+            self.quiet.eq(held & ~first_valid & ~second_valid & ~self.o.valid),
         ]
         with m.If(step):
             m.d.sync += [
@@ -112,7 +112,7 @@ class PermissionCheck(Component):
                 wanted[0].pasid_enable.eq(self.i.p.pasid_enable),
                 wanted[0].pasid.eq(self.i.p.pasid),
                 wanted[1].eq(wanted[0]),
-                self.o.valid.eq(first_valid),
+                second_valid.eq(first_valid),
             ]
             for name in exists:
                 m.d.sync += [
@@ -140,13 +140,20 @@ class PermissionCheck(Component):
             ]
             tables[name] = table.read_data
         m.d.comb += [self.look_ims.eq(tables["ims"]), self.look_msix.eq(tables["msix"])]
-        # One comparison for each table, as flat as can be, because the block RAM is late.
+        # The block RAM is late: compare in this clock, conclude in the next.
         verdict = 0
         for name, entry in (("ims", self.look_ims), ("msix", self.look_msix)):
-            same = [entry.pasid[n : n + 2] == wanted[1].pasid[n : n + 2] for n in range(0, 20, 2)]
-            groups = [Cat(same[n : n + 4]).all() for n in range(0, len(same), 4)]
-            right_pasid = ~wanted[1].pasid_enable | Cat(groups).all()
-            same_use = entry.pasid_enable == wanted[1].pasid_enable
-            verdict = verdict | (second_exists[name] & same_use & right_pasid)
+            same = Signal(10, name=f"{name}_same")
+            same_use = Signal(name=f"{name}_same_use")
+            with m.If(step):
+                for pair in range(10):
+                    bits = slice(2 * pair, 2 * pair + 2)
+                    m.d.sync += same[pair].eq(entry.pasid[bits] == wanted[1].pasid[bits])
+                m.d.sync += same_use.eq(
+                    second_exists[name] & (entry.pasid_enable == wanted[1].pasid_enable)
+                )
+            verdict = verdict | (same_use & (any_pasid | same.all()))
+        with m.If(step):
+            m.d.sync += [self.o.valid.eq(second_valid), any_pasid.eq(~wanted[1].pasid_enable)]
         m.d.comb += self.o.payload.eq(verdict)
         return m

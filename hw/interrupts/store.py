@@ -51,7 +51,7 @@ class MessageStore(Component):
 
     - An event transferred at clock *t* has its message valid at *t+2* on an idle path; one message
       per clock, for the same vector or for different ones.
-    - A check transferred at clock *t* has its verdict valid at *t+2*; one per clock.
+    - A check transferred at clock *t* has its verdict valid at *t+3*; one per clock.
     - ``i_event.ready`` is a register. ``i_check.ready`` follows ``o_verdict.ready`` in the clock.
       Both are 0 while software has its turn, which takes 6 to 8 clocks (72 for pending bits), and
       while the tables are swept, which takes one clock for each vector after reset and after

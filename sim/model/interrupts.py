@@ -14,6 +14,7 @@ from hw.regs.config import Config
 
 BURST = 64
 REST = 16
+NO_VERDICTS = [None, None, None]
 WINDOW_MASK = (1 << 64) - (1 << 20)
 
 
@@ -117,9 +118,9 @@ class MessageStoreModel:
         self._steps: list[_Passenger | None] = [None, None]
         self._held: Entry | None = None
         self._silent = False
-        # Checks: verdicts on the two steps of their pipe.
+        # Checks: verdicts on the three steps of their pipe.
         self._closed = 1
-        self._verdicts: list[int | None] = [None, None]
+        self._verdicts: list[int | None] = [None, None, None]
         # What the keeper says in this clock.
         self._hold = 1
         self._busy = 1
@@ -149,25 +150,19 @@ class MessageStoreModel:
         if last is not None and (last.forced or (last.allowed and last.sends)):
             message = (last.address, last.data)
         empty = not (self._stored or self._steps[0] or last or self._held)
-        self._quiet = (
-            empty
-            and not self._open
-            and self._closed
-            and self._verdicts[0] is None
-            and self._verdicts[1] is None
-        )
+        self._quiet = empty and not self._open and self._closed and self._verdicts == NO_VERDICTS
         allow_msix = inputs.bus_master & inputs.enable & (1 - inputs.function_mask)
         allowed = (allow_msix, inputs.bus_master)
         self._now = allowed
         self._access_ready, self._result, self._injected = 0, None, None
         self._hold = self._busy = 1
         next(self._keeper)
-        checks = self._verdicts[1] is None or inputs.verdict_ready
+        checks = self._verdicts[-1] is None or inputs.verdict_ready
         outputs = Outputs(
             self._open,
             message,
             int(checks and not self._closed),
-            self._verdicts[1],
+            self._verdicts[-1],
             self._access_ready,
             self._result,
             int(self._busy or not empty),
@@ -232,7 +227,7 @@ class MessageStoreModel:
                 and entry.pasid_enable == enable
                 and (not enable or entry.pasid == pasid)
             )
-        self._verdicts = [verdict, self._verdicts[0]]
+        self._verdicts = [verdict, *self._verdicts[:2]]
 
     # The keeper. Every ``yield`` ends a clock.
 

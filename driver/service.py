@@ -11,7 +11,6 @@ from .registers import Registers
 from .transport import Task, Transport
 
 _NAMED = {register.name: register for register in REGISTERS}
-_SWERROR = _NAMED["swerror"]
 _INTCAUSE = _NAMED["intcause"]
 
 

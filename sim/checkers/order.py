@@ -127,8 +127,8 @@ class OrderChecker(Observer):
         self._queues.write(tlp)
         for index in self._vectors.write(tlp):
             entry = self._vectors.entry(index)
-            address, data = int.from_bytes(entry[:8], "little"), entry[8:12]
-            self._rung_by[address, int.from_bytes(data, "little")].add(index)
+            message = int.from_bytes(entry[:8], "little"), int.from_bytes(entry[8:12], "little")
+            self._rung_by[message].add(index)
         if tlp.address in self._portals and len(tlp.data) == DESCRIPTOR_BYTES:
             self._submit(tlp)
 

@@ -120,10 +120,6 @@ class TlpChecker(Observer):
                 self._complain(f"not completed at the end: {request.tlp.describe()}")
         return self.errors
 
-    def forgive(self, tag: int) -> None:
-        """The host will never complete the device's read with this tag, on purpose."""
-        self._device[tag].owed = False
-
     def _complain(self, text: str) -> None:
         if len(self.errors) < LOGGED:
             self.errors.append(f"clock {self._clock}: {text}")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from hw.regs.bar0 import bar0
 from hw.regs.commands import DeviceState, SoftwareError
 from hw.regs.config import Config
 from hw.regs.descriptor import Status
@@ -67,7 +66,6 @@ class Device:
         self.commands = Commands(self)
         self._completer = Completer(config, self.space, self, self._configured)
         self._command_interrupt = False
-        self._end = bar0(config).size_bytes
         self._tables: list[tuple[range, MessageStore | WorkQueues]] = [
             *((window, self.store) for window in self.store.windows.values()),
             *((window, self.queues) for window in self.queues.windows.values()),

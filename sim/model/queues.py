@@ -296,12 +296,6 @@ class WorkQueues:
         index, offset = divmod(address - table.offset, table.stride)
         return name, index, offset
 
-    # Checks at Enable Device need a look at the groups
-
-    def group_field(self, group: int, register: str, field: str) -> int:
-        """A field of a GRPCFG register."""
-        return _GROUP[register].get(self.groups[group][register], field)
-
 
 def _words(registers: tuple[Register, ...]) -> dict[int, list[tuple[str, int, int, int]]]:
     """Offset of an 8-byte word to the registers in it: name, shift there, mask, lsb in register."""

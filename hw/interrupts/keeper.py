@@ -129,11 +129,13 @@ class Keeper(Component):
         is_msix = places.is_msix(walker.place)
         # A clock old, which does no harm: whatever rises later starts a rescan.
         self._allowed = Signal()
-        m.d.sync += self._allowed.eq(Mux(is_msix, self.allow_msix, self.allow_ims))
+        m.d.sync += [
+            self._allowed.eq(Mux(is_msix, self.allow_msix, self.allow_ims)),
+            self.turn.vector.eq(places.vector(walker.place)),
+        ]
         m.d.comb += [
             self.hold.eq(1),
             self.busy.eq(1),
-            self.turn.vector.eq(places.vector(walker.place)),
             self.place.eq(walker.place),
             self.csr.access.ready.eq(self._accept),
             self.csr.result.payload.eq(word.word),
@@ -256,6 +258,8 @@ class Keeper(Component):
         """Send a look-up through the pipes, and take the entry when it comes out."""
         with m.State("Return"):
             m.d.comb += self._walker.resume.eq(1)
+            m.next = "Settle"
+        with m.State("Settle"):
             m.next = "Ask"
         with m.State("Ask"):
             m.d.comb += self.turn_valid.eq(1)

@@ -328,6 +328,7 @@ class MessageStoreModel:
             assert answered is not None
             here = answered
             yield  # return
+            yield  # settle
             yield  # ask
             yield  # fetch
             yield  # take

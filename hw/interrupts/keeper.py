@@ -154,7 +154,7 @@ class Keeper(Component):
             m.d.sync += step.eq(0)
         m.d.sync += [self._answered.eq(self._asked), self._asked.eq(0), self._accept.eq(0)]
         self._inside = self._filter(m)
-        with m.FSM(init="Rest"):
+        with m.FSM(init="Rest") as self._states:
             self._rest(m)
             self._drain(m)
             self._sweep(m, is_msix)

@@ -127,9 +127,9 @@ class EventPipe(Component):
         m = Module()
         # What enters: what had to be put by, or a turn, or the stream. Room for two keeps ``ready``
         # off the path from the memories to the decision whether a message waits.
-        ready = Signal()
-        stored = [Signal(Vector, name=f"stored{n}") for n in range(2)]
-        stored_valid = Signal(2)
+        self._ready = ready = Signal()
+        self._stored = stored = [Signal(Vector, name=f"stored{n}") for n in range(2)]
+        self._stored_valid = stored_valid = Signal(2)
         accepts, enters, step = Signal(), Signal(), Signal()
         vector = Signal(Vector)
         fresh = Mux(self.turn_valid, self.turn.vector, self.i.p)
@@ -157,9 +157,14 @@ class EventPipe(Component):
         )
         first, second = Signal(Vector), Signal(Vector)
         may_ims, may_msix = Signal(), Signal()
+        self._first, self._second = (
+            (first, first_event, first_send),
+            (second, second_event, second_send),
+        )
+        self._may = may_ims, may_msix
         # Whether an event sends nothing is known too late to decide that the pipe moves on. While
         # nobody is ready to take a message, such an event stays for a clock longer.
-        silent = Signal()
+        self._silent = silent = Signal()
         with m.If(step):
             m.d.sync += [
                 first.eq(vector),

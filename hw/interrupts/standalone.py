@@ -3,6 +3,7 @@
 from amaranth import *
 from amaranth.back import rtlil
 from amaranth.lib import stream
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..csr.bus import Access
@@ -50,9 +51,9 @@ class Inlet(Component):
 
 
 class Outlet(Component):
-    """A stream whose payload goes straight into registers, and whose ready comes from one.
+    """A stream whose payload and valid go straight into registers, and whose ready comes from one.
 
-    **Timing**: one clock; a beat per clock.
+    **Timing**: 3 clocks; a beat per clock.
 
     Parameters
     ----------
@@ -70,35 +71,32 @@ class Outlet(Component):
 
     def elaborate(self, platform):
         m = Module()
-        slots = [Signal.like(self.i.payload, name=f"slot{n}") for n in range(2)]
-        full = Signal(2)
-        write, read = Signal(), Signal()
-        m.d.comb += [
-            self.i.ready.eq(~full.all()),
-            self.o.valid.eq(full.any()),
-            self.o.payload.eq(Mux(read, slots[1], slots[0])),
+        arrived = Signal()
+        payload = Signal.like(self.i.payload)
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=len(Value.cast(payload)), depth=8)
+        m.d.sync += [
+            # Up to three beats more come after this has been decided.
+            self.i.ready.eq(fifo.w_level <= 4),
+            arrived.eq(self.i.valid & self.i.ready),
+            payload.eq(self.i.payload),
         ]
-        for number, slot in enumerate(slots):
-            with m.If(~full[number]):
-                m.d.sync += slot.eq(self.i.payload)
-            with m.If(self.o.ready & (read == number)):
-                m.d.sync += full[number].eq(0)
-            with m.If(self.i.valid & self.i.ready & (write == number)):
-                m.d.sync += full[number].eq(1)
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += read.eq(~read)
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += write.eq(~write)
+        m.d.comb += [
+            fifo.w_en.eq(arrived),
+            fifo.w_data.eq(payload),
+            self.o.valid.eq(fifo.r_rdy),
+            self.o.payload.eq(fifo.r_data),
+            fifo.r_en.eq(self.o.ready),
+        ]
         return m
 
 
 class RegisteredStore(Component):
     """A :class:`~hw.interrupts.store.MessageStore` between registers.
 
-    All ports are those of the store, one clock further away. Nothing leads from a port to a port or
-    to a memory without a register between, so timing analysis of this component alone says how
-    fast the store is. Its area is that of the store and of the registers; for the area of the store
-    alone, synthesize the store.
+    All ports are those of the store, up to three clocks further away. Nothing leads from a port to
+    a port or to a memory without a register between, so timing analysis of this component alone
+    says how fast the store is. Its area is that of the store and of the registers; for the area of
+    the store alone, synthesize the store.
 
     Parameters
     ----------

@@ -60,6 +60,7 @@ class Walker(Component):
             Signal(places.bits + 1, name=name) for name in ("here", "before", "bookmark")
         )
         earlier = Signal.like(here)
+        self._here, self._bookmark = here, bookmark
         m.d.sync += [before.eq(here), earlier.eq(before)]
         with m.If(self.enter):
             m.d.sync += here.eq(self.entry)

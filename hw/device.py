@@ -151,6 +151,9 @@ class Device(Component):
             completer.bar2.eq(space.bar2),
             requester.stop.eq(engine.stop_read),
             requester.flush.eq(space.flr),
+            completer.busy.eq(
+                requester.o_posted.valid | store.o_message.valid | transmitter.non_posted_leaving
+            ),
             space.transactions_pending.eq(requester.pending),
             store.enable.eq(space.settings.msix_enable),
             store.function_mask.eq(space.settings.function_mask),

@@ -12,10 +12,13 @@ from ..regs import Config
 from ..regs.bar0 import bar0
 from ..regs.bar2 import bar2_bytes
 from ..tlp.records import Completion, Kind, Request, Status, packet_stream
-from .completer_buffer import WIDTH, Buffer
-from .completer_rules import MOST_DW, Action, Hits, ReadExtent, Rules, Ruling, report
+from .completer_buffer import PLACES, WIDTH, Buffer
+from .completer_rules import Action, Hits, ReadExtent, Rules, Ruling, report
 from .config_space import ConfigSignature
 from .records import ErrorKind, ErrorReport, Settings
+
+CALM_CYCLES = 8
+"""Clocks from a change of Bus Master Enable, or a reset, until it has taken effect everywhere."""
 
 
 class Completer(Component):
@@ -26,7 +29,8 @@ class Completer(Component):
     non-posted request is over, with its completion accepted for transmission, before the next one
     is looked at. Posted requests do not wait for that, as nothing posted may depend on what this
     port sends; only while a configuration write is being answered they do, as it may reset the
-    function.
+    function. For the same reason its answer waits until ``busy`` has been low for a while: what the
+    function sent before Bus Master Enable was cleared, or before a reset, is ahead of the answer.
 
     **Timing**: a 64-byte write to a portal passes in 10 clocks plus the queue's verdict. A register
     read takes 8 clocks, and 3 for each further 8 bytes, plus what the register bus takes.
@@ -53,6 +57,9 @@ class Completer(Component):
     settings : ``In(Settings)``
     bar0, bar2 : ``In(64)``
         Base addresses.
+    busy : ``In(1)``
+        The function offers a request, or a message, that has not been accepted for transmission.
+        Low in the end once Bus Master Enable is off.
     """
 
     def __init__(self, config: Config):
@@ -71,6 +78,7 @@ class Completer(Component):
                 "settings": In(Settings),
                 "bar0": In(64),
                 "bar2": In(64),
+                "busy": In(1),
             }
         )
 
@@ -82,13 +90,10 @@ class Completer(Component):
         m.submodules.buffer = buffer = Buffer()
         m.submodules.narrow = narrow = Narrow(Request, width, WIDTH)
         m.submodules.submit = submit = Widen(Submission, WIDTH, width)
-        m.submodules.replies = replies = PacketFifo(
-            Completion, WIDTH, depth=MOST_DW // 2, packets=2
-        )
+        m.submodules.replies = replies = PacketFifo(Completion, WIDTH, depth=PLACES, packets=2)
         m.submodules.reply = reply = Widen(Completion, WIDTH, width)
         connect(m, submit.o, flipped(self.o_submission))
         connect(m, replies.o, reply.i)
-        connect(m, reply.o, flipped(self.o_completion))
 
         request, hits, ruling = Signal(Request), Signal(Hits), Signal(Ruling)
         posted, taking, index = Signal(), Signal(), Signal(4)
@@ -112,13 +117,13 @@ class Completer(Component):
         self._connect_access(m, request, buffer, index, stop, ruling)
         self._connect_submission(m, request, posted, narrow, submit)
         self._connect_reply(m, request, ruling, extent, buffer, index, replies)
-        waiting, resetting = self._watch(m, request, ruling, replies)
+        waiting, resetting = self._watch(m, request, ruling, replies, reply.o)
 
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += index.eq(0)
                 may_post = self.i_posted.valid & ~resetting
-                may_ask = self.i_non_posted.valid & ~waiting
+                may_ask = self.i_non_posted.valid & ~resetting & ~waiting
                 with m.If(may_post | may_ask):
                     # After a posted request a non-posted one has its turn, and the other way round.
                     self._choose(m, request, hits, posted, may_post & ~(may_ask & posted))
@@ -154,7 +159,8 @@ class Completer(Component):
                     buffer.data_in.eq(narrow.o.p.data),
                 ]
                 with m.If(narrow.o.valid):
-                    m.d.sync += index.eq(Mux(index == MOST_DW // 2, index, index + 1))
+                    # What is too long is not served: only its end counts.
+                    m.d.sync += index.eq(Mux(index == PLACES - 1, index, index + 1))
                     with m.If(narrow.o.p.last):
                         m.d.sync += index.eq(0)
                         self._start(m, ruling, memory, posted)
@@ -199,20 +205,32 @@ class Completer(Component):
             with m.If(self.config.result.valid):
                 m.next = "ANSWER"
 
-    def _watch(self, m, request, ruling, replies):
-        """Whether a completion waits to be accepted, and whether it is a configuration write's."""
-        waiting, resetting, config = Signal(), Signal(), Signal()
-        done = self.o_completion.valid & self.o_completion.ready & self.o_completion.p.last
-        m.d.comb += self.config.answered.eq(done & config)
+    def _watch(self, m, request, ruling, replies, answer):
+        """Whether a completion waits to be accepted, and whether what it answers may reset us."""
+        waiting, writing, config = Signal(), Signal(), Signal()
+        # Shifts up while nothing is about to leave before the answer, and down after the answer.
+        calm = Signal(CALM_CYCLES)
+        output = self.o_completion
+        done = output.valid & output.ready & output.p.last
+        m.d.comb += [
+            output.valid.eq(answer.valid & (~writing | calm[-1])),
+            output.payload.eq(answer.payload),
+            answer.ready.eq(output.ready & (~writing | calm[-1])),
+            self.config.answered.eq(done & config),
+        ]
+        with m.If(~writing):
+            m.d.sync += calm.eq(calm >> 1)
+        with m.Elif(answer.valid & ~calm[-1]):
+            m.d.sync += calm.eq(Mux(self.busy, 0, Cat(1, calm)))
         with m.If(done):
-            m.d.sync += [waiting.eq(0), resetting.eq(0)]
+            m.d.sync += [waiting.eq(0), writing.eq(0)]
         with m.If(replies.i.valid):
             m.d.sync += [
                 waiting.eq(1),
                 config.eq(ruling.action == Action.CONFIG),
-                resetting.eq(request.kind == Kind.CONFIG_WRITE),
+                writing.eq(request.kind == Kind.CONFIG_WRITE),
             ]
-        return waiting, resetting
+        return waiting, writing | calm.any()
 
     def _choose(self, m, request, hits, posted, first):
         """Take the header of the request whose turn it is, and see where it goes."""

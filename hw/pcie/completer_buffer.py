@@ -4,14 +4,15 @@ from amaranth import *
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
-from .completer_rules import MOST_DW
+PLACES = 16
+"""Beats, or words: one for every value of the index, of which a payload needs nine."""
 
 WIDTH = 64
 """Bits of a word on the register bus, at which the completer works whatever the wire's width."""
 
 
 class Buffer(Component):
-    """Payload of up to 64 bytes, seen as beats from one side and as register words from the other.
+    """Payload of up to 17 DW, seen as beats from one side and as register words from the other.
 
     A register word is 8 bytes at an address divisible by 8; if the payload starts at an odd DW,
     each word straddles two beats. The two DW lanes of a beat are memories of their own, so either
@@ -47,14 +48,14 @@ class Buffer(Component):
         halves = [self.data_in[:32], self.data_in[32:]]
         outs = []
         for lane in range(2):
-            m.submodules[f"lane_{lane}"] = memory = Memory(shape=32, depth=MOST_DW // 2, init=[])
+            m.submodules[f"lane_{lane}"] = memory = Memory(shape=32, depth=PLACES, init=[])
             write, read = memory.write_port(), memory.read_port(domain="comb")
             place = Signal(4, name=f"place_{lane}")
             m.d.comb += [
                 place.eq(self.index - (swap if lane else 0)),
                 write.addr.eq(place),
                 write.data.eq(Mux(swap, halves[1 - lane], halves[lane])),
-                write.en.eq(self.write & ~place[3]),
+                write.en.eq(self.write),
                 read.addr.eq(place),
             ]
             outs.append(read.data)

@@ -10,8 +10,13 @@ from ..tlp.header import prefix_dw, request_dws
 from ..tlp.records import Kind, Request, Status
 from .records import ErrorKind
 
-MOST_DW = SUBMISSION_BYTES // 4
+MOST_BYTES = 64
 """The longest access to registers or a portal."""
+
+MOST_DW = MOST_BYTES // 4 + 1
+"""DWs that it touches if it is not aligned."""
+
+SUBMISSION_DW = SUBMISSION_BYTES // 4
 
 MESSAGES_TAKEN = (0x00, 0x14, 0x40, 0x41, 0x43, 0x44, 0x45, 0x47, 0x48, 0x50, 0x7F)
 """Messages that an endpoint takes in silence: unlock, power management, slot power, the ignored
@@ -73,11 +78,16 @@ class Rules(Component):
     def __init__(self, config: Config):
         self._queues = config.queues
         self._portal_bits = bar2_bytes(config).bit_length() - 1
+        self._short = Signal()
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
         request, ruling = self.request, self.ruling
+        edges = sum(request.first_be) + sum(request.last_be)
+        m.d.comb += self._short.eq(
+            (request.length_dw < MOST_DW) | ((request.length_dw == MOST_DW) & (edges <= 4))
+        )
         unwanted = request.foreign | (request.tenant.valid & ~self.pasid_enable)
         code = Cat(request.first_be, request.last_be)
         with m.Switch(request.kind):
@@ -114,21 +124,20 @@ class Rules(Component):
 
     def _portal(self, m):
         request, ruling = self.request, self.ruling
-        whole, there, short = Signal(), Signal(), Signal()
+        whole, there = Signal(), Signal()
         low = (PAGE_BYTES * PORTALS_PER_QUEUE - 1).bit_length()
         queue = request.address[low : self._portal_bits]
         m.d.comb += [
-            short.eq(request.length_dw <= MOST_DW),
             there.eq(queue < self._queues),
             whole.eq(
-                (request.length_dw == MOST_DW)
+                (request.length_dw == SUBMISSION_DW)
                 & ~request.address[: (SUBMISSION_BYTES - 1).bit_length()].any()
                 & request.first_be.all()
                 & request.last_be.all()
             ),
         ]
         with m.If(request.kind == Kind.MEMORY_READ):
-            with m.If(short):
+            with m.If(self._short):
                 m.d.comb += ruling.action.eq(Action.ONES)
             with m.Else():
                 self._refuse(m, Status.COMPLETER_ABORT, ErrorKind.COMPLETER_ABORT)
@@ -143,7 +152,7 @@ class Rules(Component):
 
     def _register(self, m):
         request, ruling = self.request, self.ruling
-        with m.If((request.length_dw > MOST_DW) | (request.kind == Kind.DEFERRABLE_WRITE)):
+        with m.If(~self._short | (request.kind == Kind.DEFERRABLE_WRITE)):
             self._refuse(m, Status.COMPLETER_ABORT, ErrorKind.COMPLETER_ABORT)
         with m.Elif(request.kind == Kind.MEMORY_READ):
             m.d.comb += ruling.action.eq(Action.READ)

@@ -58,7 +58,8 @@ class ConfigSpace(Component):
 
     **Timing**: a result is valid 2 clocks after the access was taken. ``flr`` is high for one
     clock, after the completion of the write that asked for it was accepted for transmission; the
-    registers have their reset values on the next clock.
+    registers have their reset values on the next clock. Bus Master Enable in ``settings`` is off
+    from the write on.
 
     **Errors**: a power state that does not exist (D1, D2) is not entered. Codes of Max_Payload_Size
     and Max_Read_Request_Size beyond what the device supports count as the most it supports.
@@ -139,7 +140,7 @@ class ConfigSpace(Component):
             bank.device_control_transactions_pending.eq(self.transactions_pending),
             self.settings.routing_id.eq(routing_id),
         ]
-        self._settings(m, bank)
+        self._settings(m, bank, reset_asked)
         for name, base in (("bar0", self.bar0), ("bar2", self.bar2)):
             low, high = space.register(name)["address"], space.register(f"{name}_high")["address"]
             m.d.comb += [
@@ -149,7 +150,7 @@ class ConfigSpace(Component):
         self._errors(m, bank)
         return m
 
-    def _settings(self, m, bank):
+    def _settings(self, m, bank, reset_asked):
         settings = self.settings
         awake = bank.pm_control_state == 0
         sizes = [128, 256, 512, 1024, 2048, 4096]
@@ -169,7 +170,8 @@ class ConfigSpace(Component):
                     m.d.sync += port.eq(most)
         m.d.sync += [
             settings.memory_space.eq(bank.command_memory_space & awake),
-            settings.bus_master.eq(bank.command_bus_master & awake),
+            # Nothing more is sent between the write that asks for a reset and the reset itself.
+            settings.bus_master.eq(bank.command_bus_master & awake & ~reset_asked),
         ]
         m.d.comb += [
             settings.extended_tag.eq(bank.device_control_extended_tag),

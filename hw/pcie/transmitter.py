@@ -48,6 +48,8 @@ class Transmitter(Component):
     credits : ``In(Credits)``
         Granted by the partner.
     settings : ``In(Settings)``
+    non_posted_leaving : 1
+        A non-posted packet is offered or has been accepted, and does not wait for credits.
     o : ``Out(wire_stream(data_width))``
     """
 
@@ -62,6 +64,7 @@ class Transmitter(Component):
                 "i_non_posted": In(requests),
                 "credits": In(Credits),
                 "settings": In(Settings),
+                "non_posted_leaving": Out(1),
                 "o": Out(wire_stream(config.data_width)),
             }
         )
@@ -77,5 +80,9 @@ class Transmitter(Component):
         connect(m, path.o_request, pack.i_request)
         connect(m, path.o_completion, pack.i_completion)
         connect(m, pack.o, flipped(self.o))
-        m.d.comb += [path.credits.eq(self.credits), path.settings.eq(self.settings)]
+        m.d.comb += [
+            path.credits.eq(self.credits),
+            path.settings.eq(self.settings),
+            self.non_posted_leaving.eq(path.non_posted_leaving),
+        ]
         return m

@@ -28,6 +28,8 @@ class TransmitPath(Component):
     i_posted, i_non_posted : ``In(packet_stream(Request, data_width))``
     credits : ``In(Credits)``
     settings : ``In(Settings)``
+    non_posted_leaving : 1
+        A non-posted packet is offered or has been accepted, and does not wait for credits.
     o_request : ``Out(packet_stream(Request, data_width))``
     o_completion : ``Out(packet_stream(Completion, data_width))``
     """
@@ -54,6 +56,7 @@ class TransmitPath(Component):
                 "i_non_posted": In(requests),
                 "credits": In(Credits),
                 "settings": In(Settings),
+                "non_posted_leaving": Out(1),
                 "o_request": Out(requests),
                 "o_completion": Out(completions),
             }
@@ -79,6 +82,9 @@ class TransmitPath(Component):
         posted_waiting_next = Signal.like(posted_waiting)
         m.d.comb += self.i_non_posted.ready.eq(~aside_valid)
 
+        m.d.comb += self.non_posted_leaving.eq(
+            Mux(aside_valid, non_posted_gate.enough, self.i_non_posted.valid)
+        )
         side, held, side_now = self._side, self._held, self._side_now
         # Credits are known late, so the choice goes by what they said a clock ago.
         ordered, starved, non_posted = Signal(), Signal(), self._aside_may_go

@@ -13,7 +13,7 @@ from .wire import FIXED, fmt_type, header_dws, prefix_dw
 
 Outgoing = Completion | Request
 
-LONGEST_DW = 16
+LONGEST_BYTES = 64
 """Registers take and give at most this much at a time."""
 
 _LANES = [sum(0xFF << 8 * byte for byte in range(8) if be >> byte & 1) for be in range(256)]
@@ -200,7 +200,7 @@ class Completer:
         return self._portals(request, place)
 
     def _registers(self, request: Request, offset: int) -> list[Completion]:
-        if request.length_dw > LONGEST_DW or request.kind is Kind.DEFERRABLE_WRITE:
+        if _is_long(request) or request.kind is Kind.DEFERRABLE_WRITE:
             return self._refuse(request, Status.COMPLETER_ABORT)
         first = offset & ~7
         end = offset + 4 * request.length_dw
@@ -220,7 +220,7 @@ class Completer:
 
     def _portals(self, request: Request, offset: int) -> list[Completion]:
         if request.kind is Kind.MEMORY_READ:
-            if request.length_dw > LONGEST_DW:
+            if _is_long(request):
                 return self._refuse(request, Status.COMPLETER_ABORT)
             return [self._answer(request, Status.SUCCESS, b"\xff" * 4 * request.length_dw)]
         deferrable = request.kind is Kind.DEFERRABLE_WRITE
@@ -269,6 +269,13 @@ class Completer:
 
 def _code(message: Request) -> int:
     return message.last_be << 4 | message.first_be
+
+
+def _is_long(request: Request) -> bool:
+    """Whether it concerns more bytes than are taken at a time, from the first to the last."""
+    whole = LONGEST_BYTES // 4
+    edges = request.first_be.bit_count() + request.last_be.bit_count()
+    return request.length_dw > whole + 1 or (request.length_dw == whole + 1 and edges > 4)
 
 
 def _enables(request: Request) -> int:

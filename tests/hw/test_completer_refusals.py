@@ -5,7 +5,7 @@ import pytest
 from hw.pcie.records import ErrorKind
 from hw.tlp.records import Kind, Status
 
-from .test_completer import BAR0, BAR2, Bench, kinds, read, statuses, write
+from .completer_bench import BAR0, BAR2, Bench, kinds, read, statuses, write
 from .test_tlp_pack import TENANT_1, request
 
 UNSUPPORTED_READS = {

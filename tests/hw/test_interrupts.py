@@ -224,8 +224,7 @@ def test_events_wait_while_switched_off(name):
         b.ctx.set(getattr(b.dut, name), 1)
         await b.tick(2)
 
-    b = Bench().run(test)
-    assert sorted(messages(b)) == sorted([message(MSIX, 4), message(IMS, 4)])
+    assert sorted(messages(Bench().run(test))) == sorted([message(MSIX, 4), message(IMS, 4)])
 
 
 @BOTH

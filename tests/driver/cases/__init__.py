@@ -5,7 +5,17 @@ cases run on the functional model and on the RTL; each starts from a function th
 enumerated, and whoever runs it checks the host for damage and misdirected messages afterwards.
 """
 
-from . import control, interrupts, probing, stock, tenants
+from . import control, interrupts, pressure, probing, stock, tenants
 from .registry import CASES, CONFIG, Case
 
-__all__ = ["CASES", "CONFIG", "Case", "control", "interrupts", "probing", "stock", "tenants"]
+__all__ = [
+    "CASES",
+    "CONFIG",
+    "Case",
+    "control",
+    "interrupts",
+    "pressure",
+    "probing",
+    "stock",
+    "tenants",
+]

@@ -3,7 +3,19 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from driver import Device, Mode, Nop, Queue, QueueSettings, Timeouts, Transport, Vector
+from driver import (
+    Adi,
+    Device,
+    MemoryMove,
+    Mode,
+    Nop,
+    Operation,
+    Queue,
+    QueueSettings,
+    Timeouts,
+    Transport,
+    Vector,
+)
 from driver.queues import PORTAL_BAR
 from driver.transport import Outcome
 from hw.regs import Config
@@ -80,3 +92,31 @@ async def fire(transport: Transport, queue: Queue, pasid: int, vector: Vector) -
 def pattern(size: int, seed: int) -> bytes:
     """Bytes that differ from place to place and from seed to seed."""
     return bytes((index * 31 + index // 251 + seed * 89) & 0xFF for index in range(size))
+
+
+async def copy(adi: Adi, size: int, seed: int, *, skew: tuple[int, int] = (0, 0)) -> None:
+    """Copy bytes and check every one, and those around the destination."""
+    source, destination = adi.allocate(size + 128), adi.allocate(size + 128)
+    source.write(pattern(size + 128, seed))
+    destination.write(b"\xee" * (size + 128))
+    into, out = skew
+    move = MemoryMove(source.address + out, destination.address + into, size)
+    completion = await (await adi.submit(move)).wait()
+    assert completion.succeeded
+    expected = b"\xee" * into + pattern(size + 128, seed)[out : out + size]
+    assert destination.read() == expected + b"\xee" * (size + 128 - len(expected)), (size, skew)
+    adi.free(source)
+    adi.free(destination)
+
+
+def balanced(adi: Adi) -> None:
+    """Every operation of an ADI has completed and rung once."""
+    assert adi.submitted == adi.completed == adi.bells, (adi.submitted, adi.completed, adi.bells)
+    assert adi.outstanding == 0
+
+
+async def occupy(adi: Adi, moves: int, size: int) -> list[Operation]:
+    """Keep the engine busy for a while."""
+    source, destination = adi.allocate(size), adi.allocate(size)
+    move = MemoryMove(source.address, destination.address, size)
+    return [await adi.submit(move) for _ in range(moves)]

@@ -7,17 +7,11 @@ from typing import Any
 import pytest
 
 from driver import (
-    Adi,
     Device,
-    Drain,
     MemoryMove,
-    MissedBell,
     Nop,
-    Operation,
-    OperationAborted,
     OperationFailed,
     Queue,
-    QueueFull,
     QueueSettings,
     SettingsError,
     Transport,
@@ -26,33 +20,26 @@ from driver.transport import Outcome
 from hw.regs.bar2 import Portal
 from hw.regs.descriptor import Status
 
-from .registry import CONFIG, DEDICATED, QUICK, SHARED, Bell, case, fire, pattern, settle, started
+from .registry import (
+    CONFIG,
+    DEDICATED,
+    QUICK,
+    SHARED,
+    Bell,
+    balanced,
+    case,
+    copy,
+    fire,
+    pattern,
+    settle,
+    started,
+)
 
 
 async def _fails(work: Coroutine[Any, Any, Any], status: Status) -> None:
     with pytest.raises(OperationFailed, match=status.name) as caught:
         await work
     assert caught.value.completion.status == status
-
-
-async def _move(adi: Adi, size: int, seed: int, *, skew: tuple[int, int] = (0, 0)) -> None:
-    """Copy bytes and check every one, and those around the destination."""
-    source, destination = adi.allocate(size + 128), adi.allocate(size + 128)
-    source.write(pattern(size + 128, seed))
-    destination.write(b"\xee" * (size + 128))
-    into, out = skew
-    move = MemoryMove(source.address + out, destination.address + into, size)
-    completion = await (await adi.submit(move)).wait()
-    assert completion.succeeded
-    expected = b"\xee" * into + pattern(size + 128, seed)[out : out + size]
-    assert destination.read() == expected + b"\xee" * (size + 128 - len(expected)), (size, skew)
-    adi.free(source)
-    adi.free(destination)
-
-
-def _balanced(adi: Adi) -> None:
-    assert adi.submitted == adi.completed == adi.bells, (adi.submitted, adi.completed, adi.bells)
-    assert adi.outstanding == 0
 
 
 @case
@@ -62,10 +49,10 @@ async def adi_lives_works_and_leaves(transport: Transport) -> None:
     for round_ in range(3):
         adi = await device.create_adi(queue, vectors=2)
         assert device.free_vectors() == free - 2
-        await _move(adi, 700, round_)
+        await copy(adi, 700, round_)
         await (await adi.submit(Nop(), vector=1)).wait()
         assert [vector.bells for vector in adi.vectors] == [1, 1]
-        _balanced(adi)
+        balanced(adi)
         await device.destroy_adi(adi)
         assert device.free_vectors() == free
         for call in (adi.submit(Nop()), device.destroy_adi(adi)):
@@ -104,13 +91,13 @@ async def moves_of_every_size_and_alignment_are_exact(transport: Transport) -> N
         4097,
     )
     for number, size in enumerate(sizes):
-        await _move(adi, size, number)
+        await copy(adi, size, number)
     for into in range(0, 9):
         for out in (0, 1, 2, 3, 5, 6, 7):
-            await _move(adi, 37, into * 16 + out, skew=(into, out))
+            await copy(adi, 37, into * 16 + out, skew=(into, out))
     for into, out, size in ((61, 3, 300), (1, 63, 4097), (64, 1, 777), (5, 5, 2050)):
-        await _move(adi, size, size, skew=(into, out))
-    _balanced(adi)
+        await copy(adi, size, size, skew=(into, out))
+    balanced(adi)
     await device.close()
     assert not device.errors
 
@@ -123,11 +110,11 @@ async def tenants_share_queues_without_touching_one_another(transport: Transport
     async def tenant(queue: Queue, seed: int) -> None:
         for life in range(2):
             adi = await device.create_adi(queue)
-            await _move(adi, 50 + 97 * seed, seed + life)
+            await copy(adi, 50 + 97 * seed, seed + life)
             operations = [await adi.submit(Nop()) for _ in range(3)]
             for operation in operations:
                 await operation.wait()
-            _balanced(adi)
+            balanced(adi)
             await device.destroy_adi(adi)
 
     tasks = [transport.start(tenant(queues[seed % 2], seed)) for seed in range(8)]
@@ -156,8 +143,8 @@ async def handle_of_another_adi_is_refused(transport: Transport) -> None:
         assert destination.read() == bytes(64), "a refused operation was executed"
     assert victim.bells == thief.bells == 0
     for adi in (thief, victim):
-        await _move(adi, 64, 5)
-        _balanced(adi)
+        await copy(adi, 64, 5)
+        balanced(adi)
     await device.close()
     assert not device.errors
 
@@ -176,8 +163,8 @@ async def pasid_of_another_adi_is_refused(transport: Transport) -> None:
     assert record.read(0, 1)[0] == Status.BAD_HANDLE
     assert victim.bells == thief.bells == 0
     for adi in (thief, victim):
-        await _move(adi, 64, 5)
-        _balanced(adi)
+        await copy(adi, 64, 5)
+        balanced(adi)
     await device.close()
 
 
@@ -208,8 +195,8 @@ async def refused_memory_fails_one_operation_only(transport: Transport) -> None:
     assert not caught.value.completion.succeeded
     assert buffer.read() == bytes(64)
     for survivor in (adi, other):
-        await _move(survivor, 64, 3)
-        _balanced(survivor)
+        await copy(survivor, 64, 3)
+        balanced(survivor)
     await device.close()
 
 
@@ -220,7 +207,7 @@ async def bad_transfer_size_names_its_status(transport: Transport) -> None:
     buffer = adi.allocate(8192)
     move = MemoryMove(buffer.address, buffer.address, 4097)
     await _fails((await adi.submit(move)).wait(), Status.BAD_TRANSFER_SIZE)
-    await _move(adi, 4096, 1)
+    await copy(adi, 4096, 1)
     await device.close()
 
 
@@ -232,175 +219,7 @@ async def operation_that_a_queue_does_not_allow_names_its_status(transport: Tran
     move = MemoryMove(buffer.address, buffer.address, 64)
     await _fails((await adi.submit(move)).wait(), Status.BAD_OPCODE)
     await (await adi.submit(Nop())).wait()
-    _balanced(adi)
-    await device.close()
-
-
-async def _occupy(adi: Adi, moves: int, size: int) -> list[Operation]:
-    """Keep the engine busy for a while."""
-    source, destination = adi.allocate(size), adi.allocate(size)
-    move = MemoryMove(source.address, destination.address, size)
-    return [await adi.submit(move) for _ in range(moves)]
-
-
-@case
-async def full_shared_queue_is_tried_again(transport: Transport) -> None:
-    device, (queue,) = await started(transport, QueueSettings(size=2))
-    adi = await device.create_adi(queue)
-    operations = await _occupy(adi, 8, 4096)
-    assert adi.retries > 0, "the queue was never full"
-    for operation in operations:
-        await operation.wait()
-    _balanced(adi)
-    assert adi.submitted == 8
-    await device.close()
-    assert not device.errors
-
-
-@case
-async def threshold_keeps_limited_portals_out(transport: Transport) -> None:
-    """Behind the threshold only the unlimited portal accepts, and behind the size none does."""
-    device, (queue,) = await started(transport, QueueSettings(size=4, threshold=2))
-    adi = await device.create_adi(queue)
-    operations = await _occupy(adi, 3, 16384)
-    accepted = {Portal.LIMITED: 0, Portal.UNLIMITED: 0}
-    for kind in (Portal.LIMITED, Portal.UNLIMITED):
-        while await queue.enqueue(Nop().encode(pasid=adi.pasid), kind) is Outcome.ACCEPTED:
-            accepted[kind] += 1
-            assert accepted[kind] < 8, "a queue accepted more than it holds"
-    assert accepted[Portal.LIMITED] <= 2
-    assert 1 <= accepted[Portal.UNLIMITED] <= 4
-    assert await queue.occupancy() <= 4
-    for operation in operations:
-        await operation.wait()
-    await queue.drain()
-    assert await queue.occupancy() == 0
-    _balanced(adi)
-    await device.close()
-
-
-@case
-async def queue_that_stays_full_is_an_error(transport: Transport) -> None:
-    """A disabled queue answers every ENQCMD with Retry: the back-off ends."""
-    device, (queue,) = await started(transport)
-    adi = await device.create_adi(queue)
-    await queue.disable()
-    begun = transport.now()
-    with pytest.raises(QueueFull) as caught:
-        await adi.submit(Nop())
-    assert str(caught.value) == f"queue 0 was full for {QUICK.submit} clocks"
-    assert QUICK.submit <= transport.now() - begun < 2 * QUICK.submit
-    assert adi.outstanding == adi.submitted == 0
-    await queue.enable()
-    await (await adi.submit(Nop())).wait()
-    await device.close()
-
-
-@case
-async def dedicated_queue_serves_one_adi_after_another(transport: Transport) -> None:
-    device, (shared, dedicated) = await started(transport, SHARED, DEDICATED)
-    guest = await device.create_adi(shared)
-    for life in range(2):
-        adi = await device.create_adi(dedicated)
-        with pytest.raises(SettingsError) as caught:
-            await device.create_adi(dedicated)
-        assert str(caught.value) == "the dedicated queue 1 has an ADI already"
-        await _move(adi, 333, life)
-        operations = [await adi.submit(Nop()) for _ in range(20)]
-        operations.append(await adi.submit(Drain()))
-        for operation in operations:
-            await operation.wait()
-        await _move(guest, 111, life)
-        _balanced(adi)
-        await device.destroy_adi(adi)
-    await device.close()
-    assert not device.errors
-
-
-@case
-async def dedicated_queue_overflow_is_reported(transport: Transport) -> None:
-    device, (queue,) = await started(transport, DEDICATED)
-    reports = Bell(transport)
-    device.on_error = lambda report: reports()
-    adi = await device.create_adi(queue)
-    await _occupy(adi, 8, 16384)
-    for _ in range(8):
-        await queue.post(Nop().encode(), Portal.UNLIMITED)
-    await reports.reach(1)
-    report = device.errors[0]
-    assert (report.name, report.queue) == ("QUEUE_FULL", queue.index), report
-    await queue.drain()
-    await settle(transport)
-    _balanced(adi)
-    await _move(adi, 64, 1)
-    await device.close()
-
-
-@case
-async def drain_waits_for_the_bells(transport: Transport) -> None:
-    device, (queue,) = await started(transport)
-    adi, other = await device.create_adi(queue), await device.create_adi(queue)
-    await _occupy(adi, 6, 4096)
-    (neighbour,) = await _occupy(other, 1, 64)
-    await adi.drain()
-    assert adi.completed == adi.bells == 6, "the drain ended before the last bell"
-    await neighbour.wait()
-    _balanced(adi)
-    _balanced(other)
-    await device.close()
-
-
-@case
-async def abort_discards_one_adi_and_spares_the_other(transport: Transport) -> None:
-    device, (queue,) = await started(transport, QueueSettings(size=16))
-    adi, other = await device.create_adi(queue), await device.create_adi(queue)
-    doomed = await _occupy(adi, 6, 16384)
-    spared = await _occupy(other, 4, 64)
-    await adi.abort()
-    bells = adi.bells
-    aborted = 0
-    for operation in doomed:
-        try:
-            await operation.wait()
-        except OperationAborted:
-            aborted += 1
-        except OperationFailed:
-            pass
-    for operation in spared:
-        await operation.wait()
-    await settle(transport)
-    assert aborted > 0, "nothing was left to abort"
-    assert adi.bells == bells, "an aborted operation rang"
-    _balanced(other)
-    await _move(adi, 64, 1)
-    await device.close()
-
-
-@case
-async def destroy_ends_operations_that_nobody_waits_for(transport: Transport) -> None:
-    device, (queue,) = await started(transport)
-    adi = await device.create_adi(queue)
-    operations = await _occupy(adi, 5, 1024)
-    await device.destroy_adi(adi)
-    assert all(operation.done for operation in operations)
-    for operation in operations:
-        assert (await operation.wait()).succeeded
-    await device.close()
-
-
-@case
-async def missed_bell_is_an_error_and_leaks_nothing(transport: Transport) -> None:
-    """A vector masked behind the ADI's back: the record is there, the bell is not."""
-    device, (queue,) = await started(transport)
-    adi = await device.create_adi(queue)
-    await adi.vectors[0].mask()
-    operation = await adi.submit(Nop())
-    with pytest.raises(MissedBell) as caught:
-        await operation.wait(2000)
-    assert "its interrupt did not arrive" in str(caught.value)
-    assert adi.outstanding == 0 and operation.rung_at is None
-    await adi.vectors[0].unmask()
-    await (await adi.submit(Nop())).wait()
+    balanced(adi)
     await device.close()
 
 
@@ -416,10 +235,10 @@ async def work_survives_retargeted_vectors(transport: Transport) -> None:
 
     task = transport.start(keep_moving())
     for number in range(20):
-        await _move(adi, 100 + number, number)
+        await copy(adi, 100 + number, number)
     working = False
     await task.join()
-    _balanced(adi)
+    balanced(adi)
     assert device.strays == 0
     await device.close()
 
@@ -474,7 +293,7 @@ async def random_churn_keeps_every_account(transport: Transport) -> None:
             vector = rng.choice(adi.vectors)
             match rng.choice(("move", "burst", "mask", "retarget", "drain", "rebirth")):
                 case "move":
-                    await _move(adi, rng.randint(1, 600), step, skew=(rng.randrange(9), number))
+                    await copy(adi, rng.randint(1, 600), step, skew=(rng.randrange(9), number))
                 case "burst":
                     count = rng.randint(1, 6)
                     batch = [await adi.submit(Nop(), vector=rng.randrange(2)) for _ in range(count)]
@@ -496,10 +315,10 @@ async def random_churn_keeps_every_account(transport: Transport) -> None:
                     await adi.drain()
                     assert adi.outstanding == 0
                 case "rebirth":
-                    _balanced(adi)
+                    balanced(adi)
                     await device.destroy_adi(adi)
                     adi = await device.create_adi(queues[number % 3], vectors=2)
-            _balanced(adi)
+            balanced(adi)
         await device.destroy_adi(adi)
 
     tasks = [transport.start(tenant(number)) for number in range(9)]

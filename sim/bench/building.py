@@ -111,6 +111,7 @@ def build(
                 and (found := base / index.read_text().strip()).joinpath(TOP).exists()
             ):
                 os.utime(found)
+                _count_as_used(top)
                 return BuiltModel(name, found, waves)
         text = _convert(top, check_streams)
         directory = base / f"{name}-{_digest(text, options)}"
@@ -231,9 +232,20 @@ def _forget_old(base: Path, name: str, current: Path) -> None:
 
 def _sources(top: Component) -> str:
     modules = {"sim.checkers.streams"}
-    for component in (top, *(item for item in vars(top).values() if isinstance(item, Component))):
+    for component in _parts(top):
         modules |= {cls.__module__ for cls in type(component).__mro__}
     return _digest(*(f"{path} {path.read_text()}" for path in sorted(source_files(*modules))))
+
+
+def _parts(top: Component) -> list[Component]:
+    """The component, and those it keeps as attributes."""
+    return [top, *(item for item in vars(top).values() if isinstance(item, Component))]
+
+
+def _count_as_used(top: Component) -> None:
+    """Spare the user Amaranth's warning: the model that is there is used in place of the design."""
+    for component in _parts(top):
+        component._MustUse__used = True
 
 
 def _identity(top: Component) -> str | None:

@@ -184,8 +184,10 @@ class MessageStoreModel:
         if self._held is not None:
             self._held.pending = 1
         last = self._steps[1]
-        holds = moves and last is not None and silent and last.holds
-        self._held = last.entry if holds else None
+        if last is not None and moves and silent and last.holds:
+            self._held = last.entry
+        else:
+            self._held = None
         stored = self._stored
         opens = not self._hold and len(stored) < 2
         if self._open and inputs.event is not None:

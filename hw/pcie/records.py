@@ -101,8 +101,8 @@ class ErrorReport(data.Struct):
     """An error and the TLP to log with it."""
 
     kind: ErrorKind
-    #: The TLP was a non-posted request that is answered with an error completion, so the error is
-    #: advisory (PCIe Base 6.x §6.2.3.2.4).
+    #: Advisory unless the severity is fatal: the error of a non-posted request that is answered with
+    #: an error completion, or an unexpected or poisoned completion (PCIe Base 6.x §6.2.3.2.4).
     advisory: 1
     #: Whether ``header`` holds a TLP header; a timeout has none.
     header_valid: 1

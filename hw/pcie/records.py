@@ -101,8 +101,8 @@ class ErrorReport(data.Struct):
     """An error and the TLP to log with it."""
 
     kind: ErrorKind
-    #: Advisory unless the severity is fatal: the error of a non-posted request that is answered with
-    #: an error completion, or an unexpected or poisoned completion (PCIe Base 6.x §6.2.3.2.4).
+    #: Advisory unless the severity is fatal (PCIe Base 6.x §6.2.3.2.4): a non-posted request is
+    #: answered with an error completion, or a completion is unexpected or poisoned.
     advisory: 1
     #: Whether ``header`` holds a TLP header; a timeout has none.
     header_valid: 1

@@ -34,7 +34,7 @@ def play(events: int) -> int:
 def table(figures: dict[str, Any], events: int) -> Table:
     """The figures for people."""
     shown = Table(title=f"Counted in the RTL, {events:,} events each", title_justify="left")
-    shown.add_column("")
+    shown.add_column("", overflow="fold")
     shown.add_column("measured", justify="right")
     shown.add_column("goal", justify="right")
     shown.add_column("", width=1)

@@ -114,13 +114,13 @@ def _best(by_seed: dict[int, float | None]) -> dict[str, Any]:
 def tables(area: dict[str, Any], clock: dict[str, Any]) -> list[Table]:
     """The figures for people."""
     first = Table(title="Area on the ECP5", title_justify="left")
-    first.add_column("")
+    first.add_column("", overflow="fold")
     for cell in ecp5.CELLS.values():
         first.add_column(cell, justify="right")
     for name, cells in area.items():
         first.add_row(LABELS[name], *(f"{cells[cell]:,}" for cell in ecp5.CELLS))
     second = Table(title="Clock on the LFE5U-85F", title_justify="left")
-    second.add_column("")
+    second.add_column("", overflow="fold")
     for title in ("speed", "MHz", "seed", "MHz of all seeds"):
         second.add_column(title, justify="right")
     for target in CLOCKS:

@@ -70,7 +70,7 @@ def rows(result: Result, unit: str) -> list[tuple[str, str, bool]]:
 def table(result: Result, unit: str) -> Table:
     """The table on the terminal."""
     shown = Table(title="Tocsin demonstration", show_header=False, title_justify="left")
-    shown.add_column()
+    shown.add_column(overflow="fold")
     shown.add_column(justify="right")
     shown.add_column(width=1)
     for name, value, bad in rows(result, unit):

@@ -133,7 +133,8 @@ class Service:
         error = await self._registers.fields("swerror")
         if not error["valid"]:
             return halted
-        await self._registers.write_fields("swerror", valid=1, overflow=1)
+        # An overflow that comes between the two accesses is left for the next report.
+        await self._registers.write_fields("swerror", valid=1, overflow=error["overflow"])
         state = (await self._registers.fields("gensts"))["state"]
         halted = halted or state == DeviceState.HALTED
         described = bool(error["descriptor_valid"])

@@ -337,11 +337,11 @@ class Keeper(Component):
         """
         access = self.csr.access.p
         base = Const(self._window << WINDOW_BITS, 64)
-        outside = Signal(8)
-        for byte in range(WINDOW_BITS // 8, 8):
-            lane = slice(max(8 * byte, WINDOW_BITS), 8 * byte + 8)
-            differs = access.data[lane] != base[lane]
-            m.d.sync += outside[byte].eq(access.strobe[byte] & differs)
+        lanes = [slice(max(8 * n, WINDOW_BITS), 8 * n + 8) for n in range(8)]
+        self._outside = outside = Signal(8 - WINDOW_BITS // 8)
+        for bit, byte in enumerate(range(WINDOW_BITS // 8, 8)):
+            differs = access.data[lanes[byte]] != base[lanes[byte]]
+            m.d.sync += outside[bit].eq(access.strobe[byte] & differs)
         return ~outside.any()
 
     def _send(self, m):

@@ -29,8 +29,8 @@ class Completer(Component):
     non-posted request is over, with its completion accepted for transmission, before the next one
     is looked at. Posted requests do not wait for that, as nothing posted may depend on what this
     port sends; only while a configuration write is being answered they do, as it may reset the
-    function. For the same reason its answer waits until ``busy`` has been low for a while: what the
-    function sent before Bus Master Enable was cleared, or before a reset, is ahead of the answer.
+    function. For the same reason its answer waits, if Bus Master Enable is off by then, until
+    ``busy`` has been low for a while: what the function still sends is ahead of the answer.
 
     **Timing**: a 64-byte write to a portal passes in 10 clocks plus the queue's verdict. A register
     read takes 8 clocks, and 3 for each further 8 bytes, plus what the register bus takes.
@@ -221,7 +221,8 @@ class Completer(Component):
         with m.If(~writing):
             m.d.sync += calm.eq(calm >> 1)
         with m.Elif(answer.valid & ~calm[-1]):
-            m.d.sync += calm.eq(Mux(self.busy, 0, Cat(1, calm)))
+            # While the function may send, it may do so without end.
+            m.d.sync += calm.eq(Mux(self.busy & ~self.settings.bus_master, 0, Cat(1, calm)))
         with m.If(done):
             m.d.sync += [waiting.eq(0), writing.eq(0)]
         with m.If(replies.i.valid):

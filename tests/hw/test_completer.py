@@ -332,6 +332,18 @@ def test_answer_to_a_configuration_write_waits_for_what_the_function_still_sends
     assert statuses(bench) == [Status.SUCCESS] * 3
 
 
+def test_busy_function_with_bus_master_does_not_hold_up_configuration_writes():
+    bench = Bench()
+    bench.settings["bus_master"] = 1
+
+    async def check(ctx):
+        ctx.set(bench.dut.busy, 1)
+        await bench.ask(ctx, request(Kind.CONFIG_WRITE, 0x0700_0004, 1), [6])
+
+    bench.run(check)
+    assert statuses(bench) == [Status.SUCCESS]
+
+
 def test_portal_write_passes_in_few_clocks():
     bench = Bench()
     clocks = []

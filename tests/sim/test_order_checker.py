@@ -9,6 +9,7 @@ from hw.regs.bar0 import bar0
 from hw.regs.bar2 import Portal, bar2_bytes, portal
 from hw.regs.descriptor import COMPLETION, DESCRIPTOR, Flag, Opcode, Status
 from sim.checkers.order import OrderChecker
+from sim.checkers.settings import DEVICE_CONTROL, FLR
 from sim.host.credits import Flow
 from sim.host.tlp import ExtraType, Tlp
 
@@ -51,8 +52,10 @@ class Scene:
     def up(self, tlp):
         self.checker.received(tlp.pack(), 0, 0)
 
-    def submit(self, *, dedicated=False, tag=0):
-        flags = Flag.COMPLETION_ADDRESS_VALID | Flag.REQUEST_COMPLETION | Flag.REQUEST_INTERRUPT
+    def submit(self, *, dedicated=False, tag=0, with_record=True):
+        flags = Flag.REQUEST_INTERRUPT
+        if with_record:
+            flags |= Flag.COMPLETION_ADDRESS_VALID | Flag.REQUEST_COMPLETION
         word = DESCRIPTOR.pack(
             pasid=0 if dedicated else SHARED_PASID,
             flags=flags,
@@ -71,6 +74,16 @@ class Scene:
         tlp.fmt_type = TlpType.CPL
         tlp.status, tlp.tag, tlp.completer_id = status, tag, PcieId(1, 0, 0)
         self.up(tlp)
+
+    def reset(self):
+        """Function Level Reset, up to its completion."""
+        tlp = Tlp()
+        tlp.fmt_type, tlp.tag = TlpType.CFG_WRITE_0, 9
+        tlp.requester_id, tlp.completer_id = PcieId(0, 0, 0), PcieId(1, 0, 0)
+        tlp.set_data(FLR.to_bytes(4, "little"))
+        tlp.address, tlp.first_be, tlp.last_be = DEVICE_CONTROL, 0b0011, 0
+        self.down(tlp)
+        self.answer(CplStatus.SC, tag=9)
 
     def data(self, start=0, size=SIZE, pasid=SHARED_PASID):
         self.up(write(DESTINATION + start, bytes(size), pasid=pasid))
@@ -149,3 +162,37 @@ def test_refused_submission_promises_nothing(scene):
     scene.bell()
     assert scene.checker.finish() == []
     assert scene.checker.records == 1
+
+
+def test_interrupt_without_a_record_may_come_at_any_time_but_once(scene):
+    scene.submit(with_record=False)
+    scene.bell()
+    assert scene.checker.finish() == []
+    scene.bell()
+    assert len(scene.checker.finish()) == 1
+
+
+def test_refused_interrupt_without_a_record_may_not_come(scene):
+    scene.submit(tag=3, with_record=False)
+    scene.answer(CplStatus.CRS, tag=3)
+    scene.bell()
+    assert len(scene.checker.finish()) == 1
+
+
+def test_nothing_of_before_a_reset_may_come_after_it(scene):
+    scene.submit()
+    scene.data()
+    scene.record()
+    scene.reset()
+    scene.bell()
+    assert len(scene.checker.finish()) == 1
+
+
+def test_work_after_a_reset_is_not_taken_for_work_before_it(scene):
+    scene.submit()
+    scene.data(0, 128)
+    scene.reset()
+    scene.submit()
+    scene.data(0, 128)
+    scene.record()
+    assert "came after 128 of 200 bytes" in scene.checker.finish()[0]

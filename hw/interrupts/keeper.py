@@ -169,7 +169,7 @@ class Keeper(Component):
 
     def _requests(self, m):
         """Remember what asks for a rescan or a sweep. What asks now is not forgotten now."""
-        allowed = Signal(2)
+        self._allowed_before = allowed = Signal(2)
         m.d.sync += allowed.eq(Cat(self.allow_ims, self.allow_msix))
         with m.If((Cat(self.allow_ims, self.allow_msix) & ~allowed).any()):
             m.d.sync += self._restart.eq(1)
@@ -285,7 +285,10 @@ class Keeper(Component):
                 m.next = "Send"
             with m.Else():
                 m.d.comb += self._walker.advance.eq(1)
-                m.next = "Scan"
+                m.next = "Skip"
+        with m.State("Skip"):
+            # The bookmark is two clocks behind, and has to get past this entry.
+            m.next = "Drain"
 
     def _write_data(self, m):
         """What is written always comes from the word; the states decide which part of it."""

@@ -61,6 +61,7 @@ class Walker(Component):
         )
         earlier = Signal.like(here)
         self._here, self._bookmark = here, bookmark
+        self._before, self._earlier = before, earlier
         m.d.sync += [before.eq(here), earlier.eq(before)]
         with m.If(self.enter):
             m.d.sync += here.eq(self.entry)

@@ -337,14 +337,11 @@ class MessageStoreModel:
             ims = entry is not self._at(0) and here >= len(self.msix)
             go = entry.pending and not entry.mask and self._allowed[ims]
             yield  # judge
-            if not go:
-                before = earlier = here
-                here += 1
-                continue
-            self._inject(entry)
             here += 1
             before = earlier = here
-            yield
+            if go:
+                self._inject(entry)
+            yield  # send, or skip
             yield from self._drain()
 
     def _inject(self, entry: Entry) -> None:

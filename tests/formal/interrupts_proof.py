@@ -40,7 +40,7 @@ SPACE = bar0(CONFIG)
 #: States in which the pipes have to be quiet.
 BUSY_STATES = (
     *("Sweep", "Return", "Settle", "Ask", "Fetch", "Take", "Judge"),
-    *("Write", "Send", "Gather", "Scan"),
+    *("Write", "Send", "Gather", "Scan", "Skip"),
 )
 
 
@@ -121,6 +121,7 @@ class StoreProof(Elaboratable):
         self._pipes(m)
         self._keeper(m)
         self._promises(m)
+        self._service(m)
         return m
 
     # Naming what is inside.
@@ -227,13 +228,14 @@ class StoreProof(Elaboratable):
             permission = SPACE.table("msixperm").entry(self.index)
             with m.If(written & (access.address == permission) & access.strobe[0]):
                 m.d.sync += ignore.eq(access.data[2])
-        # A sweep gives entries of interrupt message storage their reset values.
+        # The first sweep gives all entries their reset values, later ones not those of MSI-X.
         known = Signal()
         here = (keeper.write.index[:1] == self.index) & self.state["Sweep"]
         with m.If(here):
             m.d.sync += [ignore.eq(0), known.eq(1)]
-            if self.ims:
-                m.d.sync += [mask.eq(1), address.eq(CONFIG.message_window), data.eq(0)]
+        with m.If(here & (self.ims | keeper._reset)):
+            base = CONFIG.message_window if self.ims else 0
+            m.d.sync += [mask.eq(1), address.eq(base), data.eq(0)]
         self.mask, self.ignore, self.known = mask, ignore, known
         self.address, self.data = address, data
         if self.ims:
@@ -345,7 +347,7 @@ class StoreProof(Elaboratable):
         host = at_work & ~keeper._for_scan & ~keeper._sweep_due
         asked = windows.window(offered.address)
         m.d.comb += [
-            Assert(~self._in("Return", "Settle", "Judge", "Scan") | keeper._for_scan),
+            Assert(~self._in("Return", "Settle", "Judge", "Scan", "Skip") | keeper._for_scan),
             Assert(~self._in("Write", "Gather", "Answer") | ~keeper._for_scan),
             Assert(~host | self.refused),
             Assert(~keeper._accept | self.refused),
@@ -434,4 +436,45 @@ class StoreProof(Elaboratable):
             Assert(~offered | (s.o_message.p.data == self.data)),
             Assert(~offered | ~self.mask),
             Assert(~(others[0] | others[1]) | ~self.mask),
+        ]
+
+    def _service(self, m):
+        """What waits and may be sent lies ahead of a rescan: no vector is ever forgotten."""
+        keeper, walker, state, pipe = self.keeper, self.walker, self.state, self.pipe
+        (second, second_event, _) = pipe._second
+        allowed = keeper._allowed_before[0 if self.ims else 1]
+        undecided = second_event & self._is(second) & ~self.ignore & ~self.store.o_message.valid
+        held = pipe.pend_valid & self._is(pipe.pend)
+        waits = (self._pending_word() | undecided | held) & ~self.mask & self.known
+        position = self.index + (self.places.count if self.ims else self.places.first)
+
+        def ahead(of):
+            return of <= position
+
+        earlier, before = walker._earlier, walker._before
+        at_bookmark = (
+            self._in("Rest", "Answer", "Write", "Gather", "Return")
+            | self._in("Drain", "Ask", "Fetch", "Take", "Send") & ~keeper._for_scan
+        )
+        at_walker = self._in("Settle", "Judge", "Skip") | (
+            self._in("Drain", "Ask", "Fetch", "Take", "Send") & keeper._for_scan
+        )
+        in_scan = Mux(
+            keeper._answered,
+            ahead(earlier),
+            Mux(keeper._asked, ahead(before), ahead(walker._here)),
+        )
+        due = keeper._restart | (
+            keeper._scanning
+            & (
+                state["Sweep"]
+                | keeper._sweep_due
+                | (at_bookmark & ahead(walker._bookmark))
+                | (at_walker & ahead(walker._here))
+                | (state["Scan"] & in_scan)
+            )
+        )
+        m.d.comb += [
+            Assert(~(waits & allowed) | due),
+            Assert(self._in("Scan") | ~(keeper._asked | keeper._answered) | state["Gather"]),
         ]

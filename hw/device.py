@@ -16,19 +16,8 @@ from .pcie.requester import Requester
 from .pcie.transmitter import Transmitter
 from .queues.queues import WorkQueues
 from .regs import Config
-from .regs.bar0 import EXTENSION_PAGE, PERFMON_PAGE, bar0
-from .tlp.records import Credits, Packet, Request, Status, wire_stream
-
-
-def csr_ranges(config: Config) -> dict[str, list[tuple[int, int]]]:
-    """Which room answers for which bytes of BAR0."""
-    space = bar0(config)
-    tables = {table.name: (table.offset, table.end) for table in space.tables}
-    return {
-        "control": [(0, 0x200), (EXTENSION_PAGE, PERFMON_PAGE)],
-        "queues": [(tables["grpcfg"][0], tables["wqcfg"][1])],
-        "store": [tables[name] for name in ("msixperm", "msix", "pba", "ims")],
-    }
+from .regs.bar0 import rooms
+from .tlp.records import Credits, Packet, Request, wire_stream
 
 
 class Device(Component):
@@ -81,21 +70,16 @@ class Device(Component):
         m.submodules.config_space = space = ConfigSpace(config)
         m.submodules.requester = requester = Requester(config)
         m.submodules.transmitter = transmitter = Transmitter(config)
-        m.submodules.decoder = decoder = CsrDecoder(csr_ranges(config))
+        m.submodules.decoder = decoder = CsrDecoder(rooms(config))
         m.submodules.posted = posted = Arbiter(Packet(Request, config.data_width), 2)
 
         # The function's side starts anew.
-        store, queues = MessageStore(config), WorkQueues(config)
-        engine, control = Engine(config), Control(config)
-        events = Arbiter(Vector, 2)
-        for name, part in (
-            ("store", store),
-            ("queues", queues),
-            ("engine", engine),
-            ("control", control),
-            ("events", events),
-        ):
-            m.submodules[name] = ResetInserter(space.flr)(part)
+        anew = ResetInserter(space.flr)
+        m.submodules.store = anew(store := MessageStore(config))
+        m.submodules.queues = anew(queues := WorkQueues(config))
+        m.submodules.engine = anew(engine := Engine(config))
+        m.submodules.control = anew(control := Control(config))
+        m.submodules.events = anew(events := Arbiter(Vector, 2))
 
         connect(m, flipped(self.i), receiver.i)
         connect(m, receiver.o_posted, completer.i_posted)
@@ -140,11 +124,7 @@ class Device(Component):
             connect(m, source.o_error, space.i_error[index])
         for part in (receiver, completer, requester, transmitter, engine, control):
             m.d.comb += part.settings.eq(space.settings)
-        arrived, status = receiver.o_completion, receiver.o_completion.p.header.status
-        ends = arrived.valid & arrived.ready & arrived.p.last
         m.d.comb += [
-            space.received_master_abort.eq(ends & (status == Status.UNSUPPORTED_REQUEST)),
-            space.received_target_abort.eq(ends & (status == Status.COMPLETER_ABORT)),
             self.granted.eq(receiver.credits),
             transmitter.credits.eq(self.credits),
             completer.bar0.eq(space.bar0),
@@ -155,6 +135,8 @@ class Device(Component):
                 requester.o_posted.valid | store.o_message.valid | transmitter.non_posted_leaving
             ),
             space.transactions_pending.eq(requester.pending),
+            space.received_master_abort.eq(requester.received_master_abort),
+            space.received_target_abort.eq(requester.received_target_abort),
             store.enable.eq(space.settings.msix_enable),
             store.function_mask.eq(space.settings.function_mask),
             store.bus_master.eq(space.settings.bus_master),

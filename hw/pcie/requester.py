@@ -5,7 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..regs import Config
-from ..tlp.records import Completion, Request, packet_stream
+from ..tlp.records import Completion, Request, Status, packet_stream
 from .records import ErrorReport, ReadChunk, ReadCommand, Settings, WriteCommand
 from .requester_errors import RequesterErrors
 from .requester_reads import Reads
@@ -70,6 +70,8 @@ class Requester(Component):
     pending : 1
         A request has been offered and not yet accepted, or waits for completions.
     o_error : ``Out(stream.Signature(ErrorReport))``
+    received_master_abort, received_target_abort : ``Out(1)``
+        A request was answered with status UR, or CA; one clock each.
     """
 
     def __init__(self, config: Config):
@@ -89,6 +91,8 @@ class Requester(Component):
                 "flush": In(1),
                 "pending": Out(1),
                 "o_error": Out(stream.Signature(ErrorReport)),
+                "received_master_abort": Out(1),
+                "received_target_abort": Out(1),
             }
         )
 
@@ -105,7 +109,10 @@ class Requester(Component):
         connect(m, writes.o, flipped(self.o_posted))
         connect(m, writes.o_written, flipped(self.o_written))
         connect(m, errors.o, flipped(self.o_error))
+        status = reads.error_header.status
         m.d.comb += [
+            self.received_master_abort.eq(reads.failed & (status == Status.UNSUPPORTED_REQUEST)),
+            self.received_target_abort.eq(reads.failed & (status == Status.COMPLETER_ABORT)),
             reads.settings.eq(self.settings),
             reads.stop.eq(self.stop),
             reads.flush.eq(self.flush),

@@ -32,6 +32,8 @@ class Reads(Component):
     o_non_posted : ``Out(packet_stream(Request, data_width))``
     pending : 1
         Completions are to come.
+    failed : 1
+        For one clock: a request was answered with the status in ``error_header``, not success.
     error : ErrorKind
         For one clock, about the completion ``error_header`` unless it is a timeout.
     error_header : Completion
@@ -51,6 +53,7 @@ class Reads(Component):
                 "o": Out(packet_stream(ReadChunk, config.data_width)),
                 "o_non_posted": Out(packet_stream(Request, config.data_width)),
                 "pending": Out(1),
+                "failed": Out(1),
                 "error": Out(ErrorKind),
                 "error_header": Out(Completion),
                 "timeout": Out(1),
@@ -131,6 +134,7 @@ class Reads(Component):
             tags.recover.eq(timer.recover),
             tags.recover_tag.eq(timer.tag),
             self.timeout.eq(timer.expire & ~tags.orphan.bit_select(timer.tag, 1)),
+            self.failed.eq(reassembly.failed),
             self.error.eq(reassembly.error),
             self.error_header.eq(reassembly.header),
         ]

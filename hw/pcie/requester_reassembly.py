@@ -74,6 +74,8 @@ class Reassembly(Component):
         DW to write to.
     write_data : ``data_width``
     write_enable : ``data_width // 32``
+    failed : 1
+        The request ends, for one clock, with the status in ``header``, which is not success.
     error : ErrorKind
         About the completion in ``header``; ``NONE`` but for the one clock.
     header : Completion
@@ -100,6 +102,7 @@ class Reassembly(Component):
                 "write_address": Out(range(tags * slot_bytes // 4)),
                 "write_data": Out(config.data_width),
                 "write_enable": Out(config.beat_dw),
+                "failed": Out(1),
                 "error": Out(ErrorKind),
                 "header": Out(Completion),
             }
@@ -168,8 +171,8 @@ class Reassembly(Component):
             store.data.poisoned.eq(now.poisoned | header.poisoned),
         ]
         self._write(m, beat, valid, now)
-        failed = begin & ours & ~success
-        self._judge(m, header, failed, begin & ~(ours & (~success | agrees)), orphan)
+        m.d.comb += self.failed.eq(begin & ours & ~success)
+        self._judge(m, header, begin & ~(ours & (~success | agrees)), orphan)
         return m
 
     def _write(self, m, beat, valid, now):
@@ -215,9 +218,9 @@ class Reassembly(Component):
             with m.If(poisoned_next):
                 m.d.comb += self.status.eq(ReadStatus.POISONED)
 
-    def _judge(self, m, header, failed, unexpected, orphan):
+    def _judge(self, m, header, unexpected, orphan):
         """End requests that fail, and report what is not in order."""
-        with m.If(failed):
+        with m.If(self.failed):
             m.d.comb += self.finish.eq(1)
             with m.Switch(header.status):
                 with m.Case(Status.COMPLETER_ABORT):
@@ -228,7 +231,7 @@ class Reassembly(Component):
             m.d.comb += self.error.eq(ErrorKind.UNEXPECTED_COMPLETION)
         with m.Elif(orphan):
             pass
-        with m.Elif(failed & (header.status == Status.REQUEST_RETRY)):
+        with m.Elif(self.failed & (header.status == Status.REQUEST_RETRY)):
             m.d.comb += self.error.eq(ErrorKind.MALFORMED)
         with m.Elif(self.advance & header.poisoned):
             m.d.comb += self.error.eq(ErrorKind.POISONED)

@@ -390,6 +390,17 @@ def _up(offset: int, unit: int) -> int:
     return -(-offset // unit) * unit
 
 
+def rooms(config: Config) -> dict[str, list[tuple[int, int]]]:
+    """Which part of the device answers for which bytes: first byte and end (exclusive)."""
+    space = bar0(config)
+    tables = {table.name: (table.offset, table.end) for table in space.tables}
+    return {
+        "control": [(0, 0x200), (EXTENSION_PAGE, PERFMON_PAGE)],
+        "queues": [(tables["grpcfg"][0], tables["wqcfg"][1])],
+        "store": [tables[name] for name in ("msixperm", "msix", "pba", "ims")],
+    }
+
+
 def bar0(config: Config) -> Space:
     """Lay out BAR0: registers where DSA has them, tables behind one another.
 

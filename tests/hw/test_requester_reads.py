@@ -202,6 +202,38 @@ def test_unexpected_completion_is_dropped_and_reported(name):
     assert report.header[0] >> 24 == (0x4A if fields.get("length_dw", 1) else 0x0A)
 
 
+@pytest.mark.parametrize(
+    ("status", "requester", "noted"),
+    [
+        (Status.UNSUPPORTED_REQUEST, ROUTING_ID, [1, 0]),
+        (Status.COMPLETER_ABORT, ROUTING_ID, [0, 1]),
+        (Status.UNSUPPORTED_REQUEST, 0x0101, [0, 0]),
+        (Status.COMPLETER_ABORT, 0x0101, [0, 0]),
+    ],
+)
+def test_abort_is_noted_once_and_only_of_a_request_of_ours(status, requester, noted):
+    bench = Bench(26)
+    bench.host.hold = True
+    seen = [0, 0]
+
+    async def main(ctx):
+        dut = bench.dut
+        await bench.read(ctx, 0x1000, 64)
+        while not bench.host.open:
+            await ctx.tick()
+        (read,) = bench.host.open.values()
+        fields = {"status": status, "byte_count": 64, "requester": requester}
+        bench.host.injected.append(({**fields, "tag": read.header.tag, "length_dw": 0}, []))
+        for _ in range(60):
+            _, _, *now = await ctx.tick().sample(
+                dut.received_master_abort, dut.received_target_abort
+            )
+            seen[:] = [before + more for before, more in zip(seen, now, strict=True)]
+
+    bench.run(main)
+    assert seen == noted
+
+
 def test_second_completion_of_a_finished_read_is_unexpected():
     bench = Bench(26)
 

@@ -494,7 +494,7 @@
 #define TOCSIN_DEVICE_STATE_DRAINING                      0x2
 #define TOCSIN_DEVICE_STATE_HALTED                        0x3
 
-/* GENSTS[3:2]. */
+/* GENSTS[3:2]: the least reset that brings a halted device back. */
 #define TOCSIN_RESET_TYPE_SOFTWARE                        0x0
 #define TOCSIN_RESET_TYPE_FLR                             0x1
 #define TOCSIN_RESET_TYPE_WARM                            0x2

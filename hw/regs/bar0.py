@@ -153,7 +153,11 @@ REGISTERS = (
         0x90,
         (
             bits("1:0", "state", doc="0 disabled, 1 enabled, 2 draining, 3 halted."),
-            bits("3:2", "reset_type", doc="0 software, 1 FLR, 2 warm, 3 cold."),
+            bits(
+                "3:2",
+                "reset_type",
+                doc="Reset that ends a halt: 0 software, 1 FLR, 2 warm, 3 cold.",
+            ),
         ),
         doc="Device state.",
         source="DSA §9.2.10",

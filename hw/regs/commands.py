@@ -98,7 +98,7 @@ class DeviceState(enum.IntEnum):
 
 
 class ResetType(enum.IntEnum):
-    """GENSTS[3:2]."""
+    """GENSTS[3:2]: the least reset that brings a halted device back."""
 
     SOFTWARE = 0
     FLR = 1

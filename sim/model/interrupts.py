@@ -392,8 +392,9 @@ class MessageStoreModel:
             sends = bool(entry.pending and not entry.mask and self._allowed[window == "ims"])
         yield
         if sends:
-            self._inject(entry)
             self._access_ready = 1
+            yield
+            self._inject(entry)
             yield
             yield from self._answer(word_now)
         else:

@@ -2,7 +2,7 @@
 
 The store is the product's, with two vectors in each table. Events, accesses, switches, resets of
 interrupt message storage and back-pressure are the solver's choice, for ever: the proof is by
-induction. Memories are replaced by :class:`ContractRam`, which does what
+induction. Memories are replaced by :class:`~tests.formal.contract_ram.ContractRam`, which does what
 :class:`hw.interrupts.ram.Ram` promises, and anything at all where it promises nothing.
 
 The proof keeps books about the chosen vector:
@@ -16,21 +16,16 @@ The proof keeps books about the chosen vector:
 To make the induction close, it also states what is true inside; each such line is proven as well.
 """
 
-from contextlib import contextmanager
-from unittest import mock
-
 from amaranth import *
-from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Assume
-from amaranth.lib.wiring import In
 
-from hw.interrupts import pending, permission, pipe
 from hw.interrupts.keeper import Pace
 from hw.interrupts.pending import Places
-from hw.interrupts.ram import Ram
 from hw.interrupts.store import MessageStore
 from hw.regs.bar0 import bar0
 from hw.regs.config import Config
+
+from .contract_ram import contract_rams
 
 CONFIG = Config(ims_vectors=256, msix_vectors=2)
 VECTORS = 2
@@ -42,44 +37,6 @@ BUSY_STATES = (
     *("Sweep", "Return", "Settle", "Ask", "Fetch", "Take", "Judge"),
     *("Write", "Send", "Gather", "Scan", "Skip"),
 )
-
-
-class ContractRam(Ram):
-    """Words in registers; whatever is read while it is written is anything."""
-
-    def __init__(self, depth, width, option=None):
-        super().__init__(depth, width, {"blank": In(1)})
-        self._substitute = option if isinstance(option, int) else 0
-        self.words = [Signal(width, name=f"word{n}") for n in range(depth)]
-        self.fetched = Signal(width)
-
-    def elaborate(self, platform):
-        m = Module()
-        word = Array(self.words)[self.read_address]
-        collides = self.write & (self.write_address == self.read_address)
-        with m.If(self.write):
-            m.d.sync += Array(self.words)[self.write_address].eq(self.write_data)
-        output = Signal(self.width)
-        with m.If(self.enable):
-            m.d.sync += [
-                self.fetched.eq(Mux(collides, AnySeq(self.width), word)),
-                output.eq(Mux(self.blank, self._substitute, self.fetched)),
-            ]
-        m.d.comb += self.read_data.eq(output)
-        return m
-
-
-@contextmanager
-def contract_rams():
-    """Make the store of :class:`ContractRam` within the context."""
-    with (
-        mock.patch.object(pipe, "BlockRam", ContractRam),
-        mock.patch.object(pipe, "DistributedRam", ContractRam),
-        mock.patch.object(permission, "BlockRam", ContractRam),
-        mock.patch.object(permission, "DistributedRam", ContractRam),
-        mock.patch.object(pending, "BlockRam", ContractRam),
-    ):
-        yield
 
 
 class StoreProof(Elaboratable):

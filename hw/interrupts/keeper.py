@@ -310,7 +310,7 @@ class Keeper(Component):
         They do so a clock before the write, and the word stays as it is.
         """
         word, write, permission = self._word.word, self.write, self.permission_write
-        reset_value = Signal()
+        self._reset_value = reset_value = Signal()
         m.d.sync += [
             reset_value.eq(self._sweep_due),
             write.index.eq(self._walker.place),

@@ -126,17 +126,25 @@ class Keeper(Component):
         self._asked, self._answered = Signal(), Signal()
 
         access = self.csr.access.p
+        gathers = self._window_now == Window.MSIX_PENDING
         is_msix = places.is_msix(walker.place)
         # A clock old, which does no harm: whatever rises later starts a rescan.
         self._allowed = Signal()
+        vector = self.turn.vector
         m.d.sync += [
             self._allowed.eq(Mux(is_msix, self.allow_msix, self.allow_ims)),
-            self.turn.vector.eq(places.vector(walker.place)),
+            vector.index.eq(walker.place),
+            vector.ims.eq(~is_msix),
         ]
+        # Outermost, so that it becomes the synchronous reset of the register.
+        with m.If(is_msix):
+            m.d.sync += vector.index[places.msix_bits :].eq(0)
         m.d.comb += [
             self.hold.eq(1),
             self.busy.eq(1),
             self.place.eq(walker.place),
+            walker.walks.eq(self._for_scan | self._sweep_due),
+            walker.offset.eq(Mux(gathers, step[:WORD_LOG2], 0)),
             self.csr.access.ready.eq(self._accept),
             self.csr.result.payload.eq(word.word),
             word.window.eq(self._window_now),
@@ -202,7 +210,6 @@ class Keeper(Component):
                 self.hold.eq(self._reset),
                 self.busy.eq(asks | self._sweep_due | self._scanning),
                 self._advance_step.eq(~rested),
-                self._walker.resume.eq(self._sweep_due | scan),
                 self._walker.rewind.eq(asks),
             ]
             m.d.sync += [
@@ -227,7 +234,7 @@ class Keeper(Component):
         with m.State("Drain"):
             m.d.comb += [
                 self._word.clear.eq(1),
-                self._walker.enter.eq(~self._for_scan & ~self._sweep_due),
+                self._walker.enter.eq(1),
                 self._walker.entry.eq(
                     self._windows.place(self._places, self._window_now.as_value(), address)
                 ),
@@ -270,9 +277,6 @@ class Keeper(Component):
 
     def _look_up(self, m):
         """Send a look-up through the pipes, and take the entry when it comes out."""
-        with m.State("Return"):
-            m.d.comb += self._walker.resume.eq(1)
-            m.next = "Settle"
         with m.State("Settle"):
             m.next = "Ask"
         with m.State("Ask"):
@@ -299,10 +303,7 @@ class Keeper(Component):
                 m.next = "Send"
             with m.Else():
                 m.d.comb += self._walker.advance.eq(1)
-                m.next = "Skip"
-        with m.State("Skip"):
-            # The bookmark is two clocks behind, and has to get past this entry.
-            m.next = "Drain"
+                m.next = "Scan"
 
     def _write_data(self, m):
         """What is written always comes from the word; the states decide which part of it.
@@ -385,9 +386,9 @@ class Keeper(Component):
                 m.next = "Rest"
 
     def _walk(self, m, more):
-        """Ask for the pending bit at the walker's place and go on, ``more`` permitting."""
+        """Ask for a pending bit and go on, ``more`` permitting; returns whether all is over."""
         m.d.sync += self._asked.eq(more)
-        m.d.comb += [self._advance_step.eq(more), self._walker.advance.eq(more)]
+        m.d.comb += self._advance_step.eq(more)
         return ~more & ~self._asked & ~self._answered
 
     def _gather(self, m):
@@ -409,13 +410,14 @@ class Keeper(Component):
     def _scan(self, m):
         """Look at pending bits until one is set, 64 have been looked at, or there are no more."""
         with m.State("Scan"):
-            burst_over = self._step[self._pace.burst_log2 :].any()
-            over = self._walk(m, ~burst_over & ~self._walker.at_end)
-            # Where the walker was when it asked for what is answered now.
-            m.d.comb += self._walker.mark.eq(1)
+            more = ~self._step[self._pace.burst_log2 :].any() & ~self._walker.at_end
+            over = self._walk(m, more)
+            m.d.comb += self._walker.advance.eq(more)
             with m.If(self._answered & self.pending):
+                # It was asked for two clocks ago.
+                m.d.comb += self._walker.back.eq(1)
                 m.d.sync += [self._asked.eq(0), self._answered.eq(0)]
-                m.next = "Return"
+                m.next = "Settle"
             with m.Elif(over):
                 m.d.comb += self._clear_step.eq(1)
                 m.d.sync += self._scan_next.eq(0)

@@ -126,25 +126,17 @@ class Keeper(Component):
         self._asked, self._answered = Signal(), Signal()
 
         access = self.csr.access.p
-        gathers = self._window_now == Window.MSIX_PENDING
         is_msix = places.is_msix(walker.place)
         # A clock old, which does no harm: whatever rises later starts a rescan.
         self._allowed = Signal()
-        vector = self.turn.vector
         m.d.sync += [
             self._allowed.eq(Mux(is_msix, self.allow_msix, self.allow_ims)),
-            vector.index.eq(walker.place),
-            vector.ims.eq(~is_msix),
+            self.turn.vector.eq(places.vector(walker.place)),
         ]
-        # Outermost, so that it becomes the synchronous reset of the register.
-        with m.If(is_msix):
-            m.d.sync += vector.index[places.msix_bits :].eq(0)
         m.d.comb += [
             self.hold.eq(1),
             self.busy.eq(1),
             self.place.eq(walker.place),
-            walker.walks.eq(self._for_scan | self._sweep_due),
-            walker.offset.eq(Mux(gathers, step[:WORD_LOG2], 0)),
             self.csr.access.ready.eq(self._accept),
             self.csr.result.payload.eq(word.word),
             word.window.eq(self._window_now),
@@ -161,18 +153,6 @@ class Keeper(Component):
         with m.If(self._clear_step):
             m.d.sync += step.eq(0)
         m.d.sync += [self._answered.eq(self._asked), self._asked.eq(0), self._accept.eq(0)]
-        m.d.sync += [
-            strobe.eq(0)
-            for strobe in (
-                self.write.ims_address,
-                self.write.ims_data,
-                self.write.msix_address,
-                self.write.msix_data,
-                self.write.msix_ignore,
-                self.permission_write.ims,
-                self.permission_write.msix,
-            )
-        ]
         self._inside = self._filter(m)
         with m.FSM(init="Rest") as self._states:
             self._rest(m)
@@ -210,6 +190,7 @@ class Keeper(Component):
                 self.hold.eq(self._reset),
                 self.busy.eq(asks | self._sweep_due | self._scanning),
                 self._advance_step.eq(~rested),
+                self._walker.resume.eq(self._sweep_due | scan),
                 self._walker.rewind.eq(asks),
             ]
             m.d.sync += [
@@ -234,7 +215,7 @@ class Keeper(Component):
         with m.State("Drain"):
             m.d.comb += [
                 self._word.clear.eq(1),
-                self._walker.enter.eq(1),
+                self._walker.enter.eq(~self._for_scan & ~self._sweep_due),
                 self._walker.entry.eq(
                     self._windows.place(self._places, self._window_now.as_value(), address)
                 ),
@@ -256,8 +237,6 @@ class Keeper(Component):
             m.d.comb += [
                 self._walker.advance.eq(1),
                 self.clear.eq(self._reset | ~is_msix),
-            ]
-            m.d.sync += [
                 self.write.ims_address.eq(1),
                 self.write.ims_data.eq(1),
                 self.write.msix_address.eq(self._reset),
@@ -277,6 +256,9 @@ class Keeper(Component):
 
     def _look_up(self, m):
         """Send a look-up through the pipes, and take the entry when it comes out."""
+        with m.State("Return"):
+            m.d.comb += self._walker.resume.eq(1)
+            m.next = "Settle"
         with m.State("Settle"):
             m.next = "Ask"
         with m.State("Ask"):
@@ -303,26 +285,22 @@ class Keeper(Component):
                 m.next = "Send"
             with m.Else():
                 m.d.comb += self._walker.advance.eq(1)
-                m.next = "Scan"
+                m.next = "Skip"
+        with m.State("Skip"):
+            # The bookmark is two clocks behind, and has to get past this entry.
+            m.next = "Drain"
 
     def _write_data(self, m):
-        """What is written always comes from the word; the states decide which part of it.
-
-        They do so a clock before the write, and the word stays as it is.
-        """
+        """What is written always comes from the word; the states decide which part of it."""
         word, write, permission = self._word.word, self.write, self.permission_write
-        self._reset_value = reset_value = Signal()
-        m.d.sync += [
-            reset_value.eq(self._sweep_due),
-            write.index.eq(self._walker.place),
-            permission.index.eq(self._walker.place),
-        ]
         m.d.comb += [
+            write.index.eq(self._walker.place),
             write.entry.address.eq(word[2:]),
             write.entry.data.eq(word[:32]),
-            write.entry.mask.eq(word[32] | reset_value),
+            write.entry.mask.eq(word[32] | self._sweep_due),
             write.entry.ignore.eq(word[34]),
             write.msix_ignore_value.eq(word[2]),
+            permission.index.eq(self._walker.place),
             permission.ims_permission.eq(Cat(word[35], word[44:])),
             permission.msix_permission.eq(Cat(word[3], word[12:32])),
         ]
@@ -335,26 +313,24 @@ class Keeper(Component):
             m.next = "Answer"
             with m.Switch(self._window_now):
                 with m.Case(Window.IMS):
-                    m.d.sync += [
+                    m.d.comb += [
                         write.ims_address.eq(~self._upper & self._inside),
                         write.ims_data.eq(self._upper),
                         self.permission_write.ims.eq(self._upper),
                     ]
                 with m.Case(Window.MSIX):
-                    m.d.sync += [
+                    m.d.comb += [
                         write.msix_address.eq(~self._upper),
                         write.msix_data.eq(self._upper),
                     ]
                 with m.Case(Window.MSIX_PERMISSION):
-                    m.d.sync += [
+                    m.d.comb += [
                         write.msix_ignore.eq(1),
                         self.permission_write.msix.eq(1),
                     ]
             is_entry = self._window_now != Window.MSIX_PERMISSION
             with m.If(is_entry & self._upper & waits):
-                m.next = "Store"
-        with m.State("Store"):
-            m.next = "Send"
+                m.next = "Send"
 
     def _filter(self, m):
         """Whether the address that is written stays in the message window.
@@ -386,9 +362,9 @@ class Keeper(Component):
                 m.next = "Rest"
 
     def _walk(self, m, more):
-        """Ask for a pending bit and go on, ``more`` permitting; returns whether all is over."""
+        """Ask for the pending bit at the walker's place and go on, ``more`` permitting."""
         m.d.sync += self._asked.eq(more)
-        m.d.comb += self._advance_step.eq(more)
+        m.d.comb += [self._advance_step.eq(more), self._walker.advance.eq(more)]
         return ~more & ~self._asked & ~self._answered
 
     def _gather(self, m):
@@ -410,14 +386,13 @@ class Keeper(Component):
     def _scan(self, m):
         """Look at pending bits until one is set, 64 have been looked at, or there are no more."""
         with m.State("Scan"):
-            more = ~self._step[self._pace.burst_log2 :].any() & ~self._walker.at_end
-            over = self._walk(m, more)
-            m.d.comb += self._walker.advance.eq(more)
+            burst_over = self._step[self._pace.burst_log2 :].any()
+            over = self._walk(m, ~burst_over & ~self._walker.at_end)
+            # Where the walker was when it asked for what is answered now.
+            m.d.comb += self._walker.mark.eq(1)
             with m.If(self._answered & self.pending):
-                # It was asked for two clocks ago.
-                m.d.comb += self._walker.back.eq(1)
                 m.d.sync += [self._asked.eq(0), self._answered.eq(0)]
-                m.next = "Settle"
+                m.next = "Return"
             with m.Elif(over):
                 m.d.comb += self._clear_step.eq(1)
                 m.d.sync += self._scan_next.eq(0)

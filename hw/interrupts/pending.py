@@ -37,6 +37,13 @@ class Places:
         """Whether a place is of an MSI-X vector."""
         return place[self.msix_bits : self.bits].all()
 
+    def vector(self, place):
+        """Vector of a place, as a value of the shape of :class:`Vector`."""
+        msix = self.is_msix(place)
+        low, high = place[: self.msix_bits], place[self.msix_bits : self.bits]
+        index = Cat(low, high & ~msix.replicate(len(high)), C(0, 14))[:14]
+        return Cat(index, ~msix)
+
 
 class PendingBits(Component):
     """Pending bits, set by the event pipe and read and cleared by the keeper.

@@ -132,8 +132,7 @@ class EventPipe(Component):
         self._stored_valid = stored_valid = Signal(2)
         accepts, enters, step = Signal(), Signal(), Signal()
         vector = Signal(Vector)
-        # There are turns only while not ready; what is read when nothing enters does not matter.
-        fresh = Mux(ready, self.i.p, self.turn.vector)
+        fresh = Mux(self.turn_valid, self.turn.vector, self.i.p)
         m.d.comb += [
             self.i.ready.eq(ready),
             accepts.eq(self.i.valid & ready),

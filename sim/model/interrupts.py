@@ -297,7 +297,8 @@ class MessageStoreModel:
         return walk[0] if len(walk) & (len(walk) - 1) == 0 else None
 
     def _scan(self) -> Generator[None, None, None]:
-        here = before = self._bookmark
+        here = self._bookmark
+        before = earlier = here
         looked_at = 0
         while True:
             # A clock for each pending bit, whose value comes two clocks later.
@@ -306,11 +307,11 @@ class MessageStoreModel:
             while True:
                 at_end = before >= len(self._walk)
                 more = looked_at < BURST and not at_end
+                self._bookmark = earlier
                 entry = None if answered is None else self._at(answered)
                 if entry is not None and entry.pending:
                     break
                 if not more and asked is None and answered is None:
-                    self._bookmark = here
                     self._scan_next = False
                     self._rested = 0
                     if at_end:
@@ -318,7 +319,7 @@ class MessageStoreModel:
                     yield
                     return
                 answered, asked = asked, here if more else None
-                before = here
+                earlier, before = before, here
                 if more:
                     looked_at += 1
                     here += 1
@@ -328,6 +329,7 @@ class MessageStoreModel:
             yield
             assert answered is not None
             here = answered
+            yield  # return
             yield  # settle
             yield  # ask
             yield  # fetch
@@ -335,13 +337,12 @@ class MessageStoreModel:
             ims = entry is not self._at(0) and here >= len(self.msix)
             go = entry.pending and not entry.mask and self._allowed[ims]
             yield  # judge
-            before = here
             here += 1
+            before = earlier = here
             if go:
                 self._inject(entry)
-                yield  # send
-                yield from self._drain()
-                before = here
+            yield  # send, or skip
+            yield from self._drain()
 
     def _inject(self, entry: Entry) -> None:
         self._injected = entry
@@ -391,9 +392,8 @@ class MessageStoreModel:
             sends = bool(entry.pending and not entry.mask and self._allowed[window == "ims"])
         yield
         if sends:
-            self._access_ready = 1
-            yield
             self._inject(entry)
+            self._access_ready = 1
             yield
             yield from self._answer(word_now)
         else:

@@ -22,7 +22,6 @@ from amaranth.hdl import Assert, Assume
 from hw.interrupts.keeper import Pace
 from hw.interrupts.pending import Places
 from hw.interrupts.store import MessageStore
-from hw.interrupts.windows import Window
 from hw.regs.bar0 import bar0
 from hw.regs.config import Config
 
@@ -36,7 +35,7 @@ SPACE = bar0(CONFIG)
 #: States in which the pipes have to be quiet.
 BUSY_STATES = (
     *("Sweep", "Return", "Settle", "Ask", "Fetch", "Take", "Judge"),
-    *("Write", "Store", "Send", "Gather", "Scan", "Skip"),
+    *("Write", "Send", "Gather", "Scan", "Skip"),
 )
 
 
@@ -181,9 +180,7 @@ class StoreProof(Elaboratable):
                 for n in range(len(old) // 8)
             )
 
-        # The tables change a clock after the states that say so.
-        self.written, self.swept = written, swept = Signal(), Signal()
-        m.d.sync += [written.eq(self.state["Write"]), swept.eq(self.state["Sweep"])]
+        written = self.state["Write"]
         entry = SPACE.table("ims" if self.ims else "msix").entry(self.index)
         merged = Signal(64)
         m.d.comb += merged.eq(merge(address))
@@ -202,10 +199,10 @@ class StoreProof(Elaboratable):
                 m.d.sync += ignore.eq(access.data[2])
         # The first sweep gives all entries their reset values, later ones not those of MSI-X.
         known = Signal(init=self.start is not None)
-        here = (keeper.write.index[:1] == self.index) & swept
+        here = (keeper.write.index[:1] == self.index) & self.state["Sweep"]
         with m.If(here):
             m.d.sync += [ignore.eq(0), known.eq(1)]
-        with m.If(here & (self.ims | keeper.write.msix_data)):
+        with m.If(here & (self.ims | keeper._reset)):
             base = CONFIG.message_window if self.ims else 0
             m.d.sync += [mask.eq(1), address.eq(base), data.eq(0)]
         self.mask, self.ignore, self.known = mask, ignore, known
@@ -281,9 +278,7 @@ class StoreProof(Elaboratable):
         quiet = ~(ready | stored.any() | first_event | first_send | second_event | second_send)
         quiet &= ~pipe.pend_valid
         keeper = self.keeper
-        m.d.comb += self._lemma(
-            ~(self._in(*BUSY_STATES) | keeper._reset | self.written | self.swept) | quiet
-        )
+        m.d.comb += self._lemma(~(self._in(*BUSY_STATES) | keeper._reset) | quiet)
         m.d.comb += self._lemma(~self._in(*BUSY_STATES) | check.quiet)
 
     def _keeper(self, m):
@@ -304,11 +299,8 @@ class StoreProof(Elaboratable):
             self._lemma(~(keeper._sweep_due & state["Drain"]) | (here == self.places.first)),
             self._lemma(~state["Sweep"] | (here >= self.places.first)),
             self._lemma(~state["Sweep"] | (here <= self.places.count + self.places.end + 1)),
-            self._lemma(~(state["Sweep"] & (here > self.places.first)) | self.swept),
-            self._lemma(
-                ~(state["Sweep"] & (here > self.places.first + self.index + 1)) | self.known
-            ),
-            self._lemma(~(state["Sweep"] & walker.at_end) | (here > self.places.first + 2)),
+            self._lemma(~(state["Sweep"] & (here > self.places.first + self.index)) | self.known),
+            self._lemma(~(state["Sweep"] & walker.at_end) | (here > self.places.first + 1)),
             self._lemma(keeper._reset | self.known),
             # The vector register follows the walker.
             self._lemma(
@@ -325,69 +317,32 @@ class StoreProof(Elaboratable):
             self._lemma(
                 ~(state["Judge"] & is_here & self.known) | (keeper._was_masked == self.mask)
             ),
-            self._lemma(~(state["Store"] & is_here) | (bit & ~self.word.word[32])),
             self._lemma(~(state["Send"] & is_here) | (bit & ~self.mask)),
         ]
-        self._writes(m)
         self._access(m, is_here)
-
-    def _writes(self, m):
-        """The tables are written after a sweep or a write, and where they should be."""
-        keeper, write, state = self.keeper, self.keeper.write, self.state
-        window, upper = keeper._window_now, keeper._upper
-        written, swept, index = self.written, self.swept, write.index[:1]
-        strobes = {
-            "ims_address": (Window.IMS, ~upper & ~keeper._outside.any()),
-            "ims_data": (Window.IMS, upper),
-            "msix_address": (Window.MSIX, ~upper),
-            "msix_data": (Window.MSIX, upper),
-            "msix_ignore": (Window.MSIX_PERMISSION, C(1)),
-        }
-        for name, (where, which) in strobes.items():
-            strobe = getattr(write, name)
-            m.d.comb += [
-                self._lemma(~strobe | written | swept),
-                self._lemma(~written | (strobe == ((window == where) & which))),
-            ]
-            if name in ("ims_address", "ims_data", "msix_ignore"):
-                m.d.comb += self._lemma(~swept | strobe)
-        m.d.comb += [
-            self._lemma(~(written & swept)),
-            self._lemma(~swept | (write.msix_address == write.msix_data)),
-            self._lemma(~(swept & ~self.known) | write.msix_data),
-            self._lemma(~(swept & keeper._reset) | write.msix_data),
-            self._lemma(~written | (index == self.walker._here[:1])),
-            self._lemma(~swept | (index == (self.walker._here - 1)[:1])),
-            self._lemma(~swept | (keeper._reset_value & self._in("Sweep", "Rest"))),
-            self._lemma(~written | (~keeper._reset_value & self._in("Store", "Answer"))),
-            self._lemma(~state["Store"] | (written & upper)),
-            self._lemma(~state["Store"] | (window == Window.IMS) | (window == Window.MSIX)),
-        ]
 
     def _access(self, m, is_here):
         """In a turn for software, the keeper has in mind what is on the bus."""
         keeper, state, offered = self.keeper, self.state, self.offered
         windows = keeper._windows
         at_work = self._in("Drain", "Ask", "Fetch", "Take", "Write", "Gather")
-        host = (at_work & ~keeper._for_scan & ~keeper._sweep_due) | self.written
+        host = at_work & ~keeper._for_scan & ~keeper._sweep_due
         asked = windows.window(offered.address)
         m.d.comb += [
             self._lemma(~self._in("Return", "Settle", "Judge", "Scan", "Skip") | keeper._for_scan),
             self._lemma(~self._in("Write", "Gather", "Answer") | ~keeper._for_scan),
             self._lemma(~host | self.refused),
             self._lemma(~keeper._accept | self.refused),
-            self._lemma(~keeper._accept | self._in("Store", "Answer")),
-            self._lemma(~self.written | (keeper._accept & keeper._is_write)),
+            self._lemma(~keeper._accept | self._in("Send", "Answer")),
             self._lemma(~host | (keeper._window_now.as_value() == asked)),
             self._lemma(~host | (keeper._upper == offered.address[3])),
             self._lemma(~host | (keeper._is_write == offered.write)),
-            self._lemma(~self.waiting | self._in("Send", "Answer")),
-            self._lemma(~state["Send"] | keeper._for_scan | self.waiting),
+            self._lemma(~self.waiting | state["Answer"]),
             self._lemma(~state["Answer"] | self.waiting | keeper._accept),
             self._lemma(~(self.waiting & keeper._accept)),
         ]
         place = windows.place(self.places, asked, offered.address)
-        placed = host & (self._in("Ask", "Fetch", "Take", "Write") | self.written)
+        placed = host & self._in("Ask", "Fetch", "Take", "Write")
         m.d.comb += self._lemma(~placed | (self.walker._here == place))
 
         for bit, byte in enumerate(range(2, 8)):
@@ -402,7 +357,6 @@ class StoreProof(Elaboratable):
             offered.address == SPACE.table("ims" if self.ims else "msix").entry(self.index) + n
             for n in (8, 0)
         )
-        writes = state["Write"] | self.written
         old_upper = Cat(self.data, self.mask, C(0, 31))
         cares = 0x1_FFFF_FFFF
         if self.ims:
@@ -413,13 +367,12 @@ class StoreProof(Elaboratable):
                 lane = slice(8 * byte, 8 * byte + 8)
                 new = Mux(offered.strobe[byte], offered.data[lane], old[lane])
                 same = ((word[lane] ^ new) & (care >> 8 * byte & 0xFF)) == 0
-                m.d.comb += self._lemma(~(writes & wanted & self.known) | same)
+                m.d.comb += self._lemma(~(state["Write"] & wanted & self.known) | same)
         if not self.ims:
             at = offered.address == SPACE.table("msixperm").entry(self.index)
             new = Mux(offered.strobe[0], offered.data[2], self.ignore)
-            m.d.comb += self._lemma(~(writes & at & self.known) | (word[2] == new))
-        self.writes_control = self.written & upper
-        empty = state["Sweep"] | self.swept | (self._in("Ask", "Fetch", "Take") & ~keeper._for_scan)
+            m.d.comb += self._lemma(~(state["Write"] & at & self.known) | (word[2] == new))
+        empty = state["Sweep"] | (self._in("Ask", "Fetch", "Take") & ~keeper._for_scan)
         m.d.comb += self._lemma(~empty | (word == 0))
 
     def _pending_words(self):
@@ -480,8 +433,7 @@ class StoreProof(Elaboratable):
         allowed = keeper._allowed_before[0 if self.ims else 1]
         undecided = second_event & self._is(second) & ~self.ignore & ~self.store.o_message.valid
         held = pipe.pend_valid & self._is(pipe.pend)
-        mask = Mux(self.writes_control, self.word.word[32], self.mask)
-        waits = (self._pending_word() | undecided | held) & ~mask & self.known
+        waits = (self._pending_word() | undecided | held) & ~self.mask & self.known
         position = self.index + (self.places.count if self.ims else self.places.first)
 
         def ahead(of):
@@ -489,7 +441,7 @@ class StoreProof(Elaboratable):
 
         earlier, before = walker._earlier, walker._before
         at_bookmark = (
-            self._in("Rest", "Answer", "Write", "Store", "Gather", "Return")
+            self._in("Rest", "Answer", "Write", "Gather", "Return")
             | self._in("Drain", "Ask", "Fetch", "Take", "Send") & ~keeper._for_scan
         )
         at_walker = self._in("Settle", "Judge", "Skip") | (
@@ -501,7 +453,7 @@ class StoreProof(Elaboratable):
             Mux(keeper._asked, ahead(before), ahead(walker._here)),
         )
         # It is being sent just now.
-        sending = self._in("Store", "Send") & (walker.place == self.place)
+        sending = state["Send"] & (walker.place == self.place)
         due = (sending | keeper._restart) | (
             keeper._scanning
             & (

@@ -154,22 +154,33 @@ async def mask_and_unmask_under_fire_deliver_every_event(transport: Transport) -
 
 @case
 async def every_vector_rings_its_own_handler(transport: Transport) -> None:
-    """All of them at once, then none is left, then one that comes back is used again."""
+    """All of both tables at once, masked and not; then none is left; then one is used again."""
     device, (queue,) = await started(transport)
     adi = await device.create_adi(queue)
     bells, vectors = [], []
-    while device.free_vectors():
-        bells.append(Bell(transport))
-        vectors.append(await device.alloc_vector(bells[-1], pasid=adi.pasid))
-    assert len(vectors) == device.capabilities.ims_vectors - 1
-    with pytest.raises(VectorsExhausted):
-        await device.alloc_vector(lambda: None)
+    for table in VectorTable:
+        while device.free_vectors(table):
+            bells.append(Bell(transport))
+            vectors.append(await device.alloc_vector(bells[-1], pasid=adi.pasid, table=table))
+        with pytest.raises(VectorsExhausted):
+            await device.alloc_vector(lambda: None, table=table)
+    tables = device.capabilities
+    assert len(vectors) == tables.ims_vectors - 1 + tables.msix_vectors - 1
+    for vector in vectors:
+        await vector.mask()
+        await fire(transport, queue, adi.pasid, vector)
+    await settle(transport)
+    assert not any(bell.count for bell in bells)
+    for vector in vectors:
+        await vector.unmask()
+    for bell in bells:
+        await bell.reach(1)
     for vector in vectors:
         await fire(transport, queue, adi.pasid, vector)
     for bell in bells:
-        await bell.reach(1)
+        await bell.reach(2)
     await settle(transport)
-    assert [bell.count for bell in bells] == [1] * len(bells)
+    assert [bell.count for bell in bells] == [2] * len(bells)
     chosen = vectors[100]
     await device.free_vector(chosen)
     bell = Bell(transport)
@@ -178,7 +189,7 @@ async def every_vector_rings_its_own_handler(transport: Transport) -> None:
     await fire(transport, queue, adi.pasid, again)
     await bell.reach(1)
     await device.close()
-    assert sum(bell.count for bell in bells) == len(bells)
+    assert sum(bell.count for bell in bells) == 2 * len(bells)
 
 
 @case

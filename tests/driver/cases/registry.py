@@ -15,6 +15,7 @@ from driver import (
     Timeouts,
     Transport,
     Vector,
+    VectorTable,
 )
 from driver.queues import PORTAL_BAR
 from driver.transport import Outcome
@@ -79,7 +80,8 @@ async def started(transport: Transport, *settings: QueueSettings) -> tuple[Devic
 async def fire(transport: Transport, queue: Queue, pasid: int, vector: Vector) -> None:
     """Let the device ring a vector once, by a no-op without a completion record."""
     descriptor = Nop().encode(pasid=pasid, handle=vector.index)
-    place = portal(queue.index, Portal.LIMITED | Portal.IMS, vector.index % 64)
+    table = Portal.IMS if vector.table is VectorTable.IMS else Portal.UNLIMITED
+    place = portal(queue.index, Portal.LIMITED | table, vector.index % 64)
     for _ in range(FIRE_TRIES):
         outcome = await transport.deferrable_write(PORTAL_BAR, place, descriptor)
         if outcome is Outcome.ACCEPTED:

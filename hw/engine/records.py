@@ -1,7 +1,7 @@
 """What passes inside an engine."""
 
 from amaranth import *
-from amaranth.lib import data
+from amaranth.lib import data, enum
 
 from ..pcie.records import ReadStatus
 from ..tlp.records import Tenant
@@ -26,7 +26,19 @@ class Job(data.Struct):
     completion_address: 64
     source: 64
     destination: 64
+    #: Transfer size, or the number of descriptors of a batch.
     size_bytes: 32
+    #: The descriptor's flags; those of its operation are bits 23:16.
+    flags: 24
+    #: Bytes 40 to 47: second destination, delta record, seed.
+    operand: 64
+    #: Bytes 48 to 55: address of the seed, largest delta record.
+    operand_2: 64
+    #: What Check Result compares with: byte 40, or byte 56 for a delta record.
+    expected: 8
+    #: Fetched by a batch, as its ``batch_index``-th descriptor.
+    member: 1
+    batch_index: 16
     #: What is wrong with it (:class:`hw.regs.descriptor.Status`), or 0.
     fault: 8
     invalid_flags: 24
@@ -48,6 +60,39 @@ class Outcome(data.Struct):
     status: ReadStatus
     #: Bytes handed to the requester for writing.
     bytes_completed: 32
+
+
+class TokenKind(enum.Enum, shape=2):
+    """What comes next of a job's reads."""
+
+    #: A chunk of the first source.
+    SOURCE = 0
+    #: A chunk of the second source.
+    SECOND = 1
+    #: The seed: 4 bytes.
+    SEED = 2
+    #: No more chunks: the job has been read to its end, or as far as it was wanted.
+    END = 3
+
+
+class Token(data.Struct):
+    """Says what the next chunk is, in the order in which chunks are asked for.
+
+    Every job, whether it reads or not, has exactly one ``END``, after its chunks.
+    """
+
+    kind: TokenKind
+
+
+class Result(data.Struct):
+    """What became of an operation that was executed."""
+
+    #: :class:`hw.regs.descriptor.Status`.
+    status: 8
+    result: 8
+    bytes_completed: 32
+    #: CRC, or size of the delta record.
+    value: 32
 
 
 class Record(data.Struct):

@@ -29,10 +29,21 @@ class Work(data.Struct):
     tenant: Tenant
     #: The queue's limit on the transfer size, as a power of two in bytes.
     max_transfer_log2: 5
+    #: The queue's limit on the descriptors of a batch, as a power of two.
+    max_batch_log2: 4
     #: Bit n: the queue's configuration allows the n-th implemented opcode, in rising order.
     operations: 64
     #: The queue is shared, so PASID and privilege came with the descriptor.
     shared: 1
+    #: Fetched by a batch, as its ``batch_index``-th descriptor; queues hand out none of these.
+    member: 1
+    batch_index: 16
+
+
+class Done(data.Struct):
+    """An engine can do nothing more for the oldest descriptor that it holds of those handed out."""
+
+    queue: 6
 
 
 class QueueEntry(data.Struct):
@@ -74,6 +85,9 @@ class ErrorRecord(data.Struct):
     opcode: 8
     privileged: 1
     pasid: 20
+    #: The descriptor came in a batch, as its ``batch_index``-th.
+    batch: 1
+    batch_index: 16
     info_valid: 1
     #: Invalid flags or interrupt handle, depending on ``code``.
     info: 32

@@ -237,7 +237,7 @@ REGISTERS = (
             bits("99:80", "pasid", RW),
         ),
         width=128,
-        doc="Event log in host memory; no event log today.",
+        doc="Event log in host memory; locked unless the device is disabled.",
         source="DSA §9.2.16",
     ),
     Register(
@@ -245,7 +245,7 @@ REGISTERS = (
         0xF0,
         (bits("15:0", "head", RW), bits("47:32", "tail"), bits("62", "interrupt_pending", RW1C)),
         width=64,
-        doc="Event log state; no event log today.",
+        doc="Event log: software reads at the head, the device writes at the tail.",
         source="DSA §9.2.17",
     ),
 )
@@ -281,6 +281,12 @@ EXTENSION = (
         EXTENSION_PAGE + 0x20,
         (bits("31:0", "vectors"),),
         doc="Entries of interrupt message storage.",
+    ),
+    Register(
+        "ext_control",
+        EXTENSION_PAGE + 0x28,
+        (bits("0", "staged_submission", RW, "Portals take descriptors in pieces of 8 bytes."),),
+        doc="Turns extensions on; takes effect at once.",
     ),
 )
 

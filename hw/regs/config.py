@@ -33,7 +33,7 @@ class Config:
     queue_slots
         Descriptors that all queues together can hold: 8 to 1024, a power of two.
     groups, engines
-        Groups and engines. One of each today.
+        Groups of queues and engines, and engines: 1 to 8 each.
     tags
         Read requests in flight: 4 to 256, a power of two.
     read_slot_bytes
@@ -61,8 +61,8 @@ class Config:
     msix_vectors: int = 64
     queues: int = 8
     queue_slots: int = 128
-    groups: int = 1
-    engines: int = 1
+    groups: int = 2
+    engines: int = 2
     tags: int = 32
     read_slot_bytes: int = 512
     max_payload_bytes: int = 512
@@ -94,8 +94,8 @@ class Config:
         within("msix_vectors", 2, MSIX_MAX, power=True)
         within("queues", 1, 64)
         within("queue_slots", 8, 1024, power=True)
-        within("groups", 1, 1)
-        within("engines", 1, 1)
+        within("groups", 1, 8)
+        within("engines", 1, 8)
         within("tags", 4, 256, power=True)
         within("read_slot_bytes", 128, 4096, power=True)
         within("max_payload_bytes", 128, 512, power=True)

@@ -4,7 +4,28 @@ Knows the register map and a :class:`~driver.transport.Transport`, and nothing e
 """
 
 from .adi import Adi
-from .descriptors import Completion, Descriptor, Drain, MemoryMove, Nop, OperationFailed
+from .comparisons import (
+    ApplyDelta,
+    Compare,
+    ComparePattern,
+    Comparison,
+    CreateDelta,
+    Delta,
+    DeltaRecord,
+)
+from .completion import Completion
+from .crc import CopyCrc, Crc
+from .descriptors import (
+    Batch,
+    BatchResult,
+    CacheFlush,
+    Descriptor,
+    Drain,
+    Dualcast,
+    Fill,
+    MemoryMove,
+    Nop,
+)
 from .device import Device
 from .errors import (
     CommandFailed,
@@ -22,26 +43,52 @@ from .errors import (
     VectorError,
     VectorsExhausted,
 )
+from .failures import (
+    DeltaCorrupt,
+    DescriptorRefused,
+    InterruptRefused,
+    MemoryFailed,
+    OperationFailed,
+)
 from .operation import Operation
-from .queues import Mode, Queue, QueueSettings
+from .queues import Queue
 from .service import ErrorReport
+from .settings import Mode, QueueSettings
 from .timeouts import Timeouts
 from .transport import Buffer, Transport
 from .vectors import Vector, VectorTable
 
 __all__ = [
     "Adi",
+    "ApplyDelta",
+    "Batch",
+    "BatchResult",
     "Buffer",
+    "CacheFlush",
     "CommandFailed",
     "CommandTimeout",
+    "Compare",
+    "ComparePattern",
+    "Comparison",
     "Completion",
+    "CopyCrc",
+    "Crc",
+    "CreateDelta",
+    "Delta",
+    "DeltaCorrupt",
+    "DeltaRecord",
     "Descriptor",
+    "DescriptorRefused",
     "Device",
     "DeviceGone",
     "DeviceHalted",
     "Drain",
     "DriverError",
+    "Dualcast",
     "ErrorReport",
+    "Fill",
+    "InterruptRefused",
+    "MemoryFailed",
     "MemoryMove",
     "MissedBell",
     "Mode",

@@ -1,6 +1,6 @@
 """Assignable device interfaces: a queue, a PASID and vectors that belong together."""
 
-from functools import partial
+from typing import Any, TypeVar
 
 from hw.regs.commands import Command, CommandError
 from hw.regs.descriptor import Status
@@ -16,13 +16,16 @@ from .errors import (
     SettingsError,
 )
 from .operation import Operation
-from .queues import Mode, Queue
+from .queues import Queue
 from .records import Records
 from .timeouts import Timeouts
 from .transport import Buffer, Transport
-from .vectors import Vector, Vectors, VectorTable
+from .vectors import Vector, VectorTable
+from .verbs import Verbs
 
-SUBMISSION_POLL_CYCLES = 64
+Result = TypeVar("Result")
+
+BUSY_POLL_CYCLES = 64
 
 CANNOT_RING = frozenset({Status.BAD_HANDLE, Status.BAD_FLAGS})
 """Statuses of descriptors whose interrupt is not to be had: the request itself was wrong."""
@@ -30,8 +33,11 @@ CANNOT_RING = frozenset({Status.BAD_HANDLE, Status.BAD_FLAGS})
 NOTHING_TO_DRAIN = frozenset({CommandError.DEVICE_NOT_ENABLED, CommandError.DISABLE_NOT_ENABLED})
 
 
-class Adi:
-    """An assignable device interface. Made by :meth:`Adis.create`.
+class Adi(Verbs):
+    """An assignable device interface. Made by :meth:`driver.adis.Adis.create`.
+
+    Every operation is a coroutine that submits and waits (:class:`~driver.verbs.Verbs`);
+    :meth:`submit` returns as soon as the descriptor is under way.
 
     Members
     -------
@@ -44,9 +50,9 @@ class Adi:
 
     **Timing** A submission is one request, and one more for each retry.
 
-    **Errors** :meth:`submit` raises :class:`~driver.errors.QueueFull` and
-    :class:`~driver.errors.SubmissionRejected`; what can go wrong after that is the business of
-    :meth:`driver.operation.Operation.wait`.
+    **Errors** :meth:`submit` raises :class:`~driver.errors.SettingsError`,
+    :class:`~driver.errors.QueueFull` and :class:`~driver.errors.SubmissionRejected`; what can go
+    wrong after that is the business of :meth:`driver.operation.Operation.wait`.
     """
 
     def __init__(
@@ -68,8 +74,8 @@ class Adi:
         self._timeouts = timeouts
         self._records = Records(transport, pasid)
         self._buffers: list[Buffer] = []
-        self._waiting: list[dict[Operation, None]] = []
-        self._submitting = 0
+        self._waiting: list[dict[Operation[Any], None]] = []
+        self._busy = 0
         self._closed = False
 
     @property
@@ -93,32 +99,48 @@ class Adi:
         self._buffers.remove(buffer)
         buffer.free()
 
-    async def submit(self, descriptor: Descriptor, *, vector: int = 0) -> Operation:
-        """Submit a descriptor whose completion rings the given one of :attr:`vectors`."""
-        if self._closed:
-            raise SettingsError("the ADI was destroyed")
+    async def submit(
+        self, descriptor: Descriptor[Result], *, vector: int = 0, check: bool = True
+    ) -> Operation[Result]:
+        """Submit a descriptor whose completion rings the given one of :attr:`vectors`.
+
+        What the queue would refuse is refused before it is submitted, unless ``check`` is off: then
+        the device says so in the completion record.
+        """
+        self.refuse_closed()
         if not 0 <= vector < len(self.vectors):
             raise SettingsError(f"the ADI has vectors 0 to {len(self.vectors) - 1}, not {vector}")
+        if check:
+            descriptor.check(self.queue.limits)
         record = self._records.take()
+        limit = self._timeouts.operation
         operation = Operation(
-            self._transport, descriptor, record, self._timeouts.operation, self._expire
+            self._transport, descriptor, record, limit, self._expire, self._desert
         )
         chosen = self.vectors[vector]
         data = descriptor.encode(
             pasid=self.pasid, completion_address=record.address, handle=chosen.index
         )
         self._waiting[vector][operation] = None
-        self._submitting += 1
+        self._busy += 1
         try:
             self.retries += await self.queue.submit(data, ims=chosen.table is VectorTable.IMS)
-        except BaseException:
+        except (Exception, GeneratorExit):
             del self._waiting[vector][operation]
             self._records.give(record)
             raise
+        except BaseException:
+            self.queue.outstanding += 1
+            self._desert(operation)
+            raise
         finally:
-            self._submitting -= 1
+            self._busy -= 1
         self.submitted += 1
         return operation
+
+    async def run(self, descriptor: Descriptor[Result]) -> Result:
+        """Submit a descriptor, wait for its bell, and return what it has found."""
+        return await (await self.submit(descriptor)).result()
 
     async def drain(self) -> None:
         """Wait until everything submitted so far has completed and rung.
@@ -139,14 +161,14 @@ class Adi:
             del waiting[operation]
             self._report(operation, rung=True)
 
-    def _report(self, operation: Operation, *, rung: bool) -> None:
+    def _report(self, operation: Operation[Any], *, rung: bool) -> None:
         completion = operation.record.read()
         self.completed += 1
         self.queue.retire()
         self._records.give(operation.record)
         operation.finish(completion, rung=rung)
 
-    async def _expire(self, operation: Operation) -> None:
+    async def _expire(self, operation: Operation[Any]) -> None:
         """An operation's time is up: drain, then tell a lost bell from lost work."""
         await self.drain()
         if operation.done:
@@ -163,6 +185,17 @@ class Adi:
                 operation, OperationTimeout("the operation was not completed, even by a drain")
             )
 
+    def _desert(self, operation: Operation[Any]) -> None:
+        """The task that waited for an operation was cancelled: drain in a task of its own."""
+        self._busy += 1
+        self._transport.start(self._clean(operation))
+
+    async def _clean(self, operation: Operation[Any]) -> None:
+        try:
+            await self._expire(operation)
+        finally:
+            self._busy -= 1
+
     def _settle(self, error: DriverError) -> None:
         """Report what has completed, and let the rest end with an error."""
         for waiting in self._waiting:
@@ -173,11 +206,11 @@ class Adi:
                 else:
                     self._give_up(operation, error)
 
-    def _forget(self, operation: Operation) -> None:
+    def _forget(self, operation: Operation[Any]) -> None:
         for waiting in self._waiting:
             waiting.pop(operation, None)
 
-    def _give_up(self, operation: Operation, error: DriverError) -> None:
+    def _give_up(self, operation: Operation[Any], error: DriverError) -> None:
         self.queue.retire()
         self._records.give(operation.record)
         operation.finish(error)
@@ -189,11 +222,16 @@ class Adi:
             if error.error not in NOTHING_TO_DRAIN:
                 raise
 
+    def refuse_closed(self) -> None:
+        """Refuse to work for an ADI that is gone."""
+        if self._closed:
+            raise SettingsError("the ADI was destroyed")
+
     async def close(self) -> None:
-        """Take no more submissions; wait for those under way, then drain."""
+        """Take no more submissions; wait for those under way and for deserted ones, then drain."""
         self._closed = True
-        while self._submitting:
-            await self._transport.sleep(SUBMISSION_POLL_CYCLES)
+        while self._busy:
+            await self._transport.sleep(BUSY_POLL_CYCLES)
         await self.drain()
 
     def add_vector(self, vector: Vector) -> None:
@@ -209,81 +247,3 @@ class Adi:
         for buffer in self._buffers:
             buffer.free()
         self._buffers.clear()
-
-
-class Adis:
-    """Creates and destroys ADIs, each step undone in reverse order if a later one fails."""
-
-    def __init__(
-        self, transport: Transport, commands: Commands, vectors: Vectors, timeouts: Timeouts
-    ) -> None:
-        self._transport = transport
-        self._commands = commands
-        self._vectors = vectors
-        self._timeouts = timeouts
-        self._live: dict[Adi, None] = {}
-
-    async def create(
-        self, queue: Queue, *, vectors: int = 1, table: VectorTable = VectorTable.IMS
-    ) -> Adi:
-        """A PASID, vectors that only its descriptors can ring, and records, on a queue.
-
-        A shared queue takes any number of ADIs. A dedicated one takes a single ADI, is given its
-        PASID and is enabled by this.
-        """
-        if queue.settings is None:
-            raise SettingsError(f"queue {queue.index} has no configuration")
-        if vectors < 1:
-            raise SettingsError(f"an ADI has 1 vector or more, not {vectors}")
-        dedicated = queue.settings.mode is Mode.DEDICATED
-        if dedicated and any(adi.queue is queue for adi in self._live):
-            raise SettingsError(f"the dedicated queue {queue.index} has an ADI already")
-        pasid = self._transport.allocate_pasid()
-        adi = Adi(self._transport, self._commands, queue, pasid, self._timeouts)
-        self._live[adi] = None
-        try:
-            for number in range(vectors):
-                ring = partial(adi.rung, number)
-                adi.add_vector(await self._vectors.allocate(ring, pasid=pasid, table=table))
-            if dedicated:
-                await queue.assign(pasid)
-        except BaseException:
-            await self._dismantle(adi)
-            raise
-        return adi
-
-    async def destroy(self, adi: Adi) -> None:
-        """Drain it, free its vectors, its memory and its PASID, in this order.
-
-        The drain goes first: until it is over, descriptors may still ring the vectors and write
-        the memory. Freeing a vector takes the PASID's permission away before the PASID itself can
-        be given to another. Operations that were not waited for end here: completed ones keep
-        their record, others raise :class:`~driver.errors.OperationAborted`.
-
-        **Errors** If the drain fails, nothing has been freed, and the call may be repeated.
-        """
-        if adi not in self._live:
-            raise SettingsError("the ADI was destroyed already")
-        await adi.close()
-        if adi.queue.settings is not None and adi.queue.settings.mode is Mode.DEDICATED:
-            await adi.queue.assign(None)
-        await self._dismantle(adi)
-
-    async def destroy_all(self) -> None:
-        """Destroy every ADI that is left."""
-        for adi in list(self._live):
-            await self.destroy(adi)
-
-    def abandon(self) -> None:
-        """Give all memory and PASIDs back without touching the device, which has been reset."""
-        for adi in self._live:
-            adi.release_memory()
-            self._transport.free_pasid(adi.pasid)
-        self._live.clear()
-
-    async def _dismantle(self, adi: Adi) -> None:
-        for vector in adi.vectors:
-            await self._vectors.release(vector)
-        adi.release_memory()
-        self._transport.free_pasid(adi.pasid)
-        del self._live[adi]

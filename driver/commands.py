@@ -36,7 +36,8 @@ class Commands:
 
     **Errors** :class:`~driver.errors.CommandFailed` names the error code of the device.
     :class:`~driver.errors.CommandTimeout` after a command that did not complete; later commands
-    fail the same way until it has. :class:`~driver.errors.MissedBell` after one that completed
+    fail the same way until it has. A command whose task is cancelled goes on in the device; the
+    next one waits for it. :class:`~driver.errors.MissedBell` after one that completed
     without its interrupt.
     """
 
@@ -48,6 +49,7 @@ class Commands:
         self._lock = Lock(transport)
         self._done = transport.event()
         self._overdue: str | None = None
+        self._deserted = False
 
     def rung(self) -> None:
         """Say that the device has interrupted because of a command."""
@@ -64,8 +66,11 @@ class Commands:
             timeout_cycles = self._timeouts.drain if waits else self._timeouts.command
         async with self._lock:
             await self._refuse_while_overdue()
-            self._done.clear()
             deadline = self._transport.now() + timeout_cycles
+            if self._deserted:
+                await self._status(deadline, "a command whose task was cancelled")
+            self._done.clear()
+            self._deserted = True
             interrupt = self.interrupts
             await self._registers.write_fields(
                 "cmd", code=command, operand=operand, interrupt=int(interrupt)
@@ -73,6 +78,7 @@ class Commands:
             name = f"command {command} with operand {operand:#x}"
             rang = not interrupt or await self._done.wait(timeout_cycles)
             status = await self._status(deadline, name)
+            self._deserted = False
         if status["error"]:
             raise CommandFailed(command, operand, status["error"])
         if not rang:
@@ -93,7 +99,7 @@ class Commands:
             if not status["active"]:
                 return status
             if self._transport.now() >= deadline:
-                self._overdue = name
+                self._overdue, self._deserted = name, False
                 raise CommandTimeout(f"{name} did not complete in time")
             await self._transport.sleep(pause)
             pause = min(2 * pause, LAST_POLL_CYCLES)

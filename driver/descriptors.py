@@ -1,31 +1,99 @@
-"""Descriptors and completion records as values (DSA chapter 8)."""
+"""Descriptors as values (DSA chapter 8): what all have, and those that move and fill memory.
+
+:mod:`driver.comparisons` and :mod:`driver.crc` have the others.
+"""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-from hw.regs.descriptor import COMPLETION, COMPLETION_BYTES, DESCRIPTOR, Flag, Opcode, Status
+from hw.regs.descriptor import DESCRIPTOR, DESCRIPTOR_BYTES, LAYOUTS, Flag, Opcode
 
-from .errors import DriverError, SettingsError
+from .completion import Completion
+from .errors import SettingsError
 
-TRANSFER_LIMIT = 1 << 32
+Result = TypeVar("Result", covariant=True)
+
+SIZE_LIMIT = 1 << 32
 NO_FLAGS = Flag(0)
+LIST_ALIGN = DESCRIPTOR_BYTES
+DUALCAST_ALIGN = 0x1000
+"""The two destinations of a Dualcast have the same offset in a page of this size."""
+
+_COMMON = {item.name for item in LAYOUTS[Opcode.NOP].fields}
 
 
-class Descriptor:
-    """What every operation has; its kinds follow.
+@dataclass(frozen=True)
+class Limits:
+    """What a queue takes.
 
     Parameters
     ----------
+    max_transfer_bytes
+        Largest transfer.
+    min_batch, max_batch
+        Fewest and most descriptors of a batch.
+    operations
+        Bit n: opcode n is allowed.
+    """
+
+    max_transfer_bytes: int
+    min_batch: int
+    max_batch: int
+    operations: int
+
+
+class Descriptor(Generic[Result]):
+    """What every operation has; its kinds are dataclasses whose fields are its operands.
+
+    **Errors** :class:`~driver.errors.SettingsError` when it is made, for values that no descriptor
+    can hold, and from :meth:`check`, for those that the device would refuse.
+
+    Members
+    -------
+    opcode, label, verb
+        The operation, and how error messages speak of it.
     flags
-        Flags beyond those that ask for a completion record and an interrupt.
+        Flags beyond those that ask for a completion record and an interrupt, and those that
+        follow from other operands.
     """
 
     opcode: ClassVar[Opcode]
+    label: ClassVar[str]
+    verb: ClassVar[str] = "takes"
     flags: Flag
+
+    def __post_init__(self) -> None:
+        for name, value in self.operands().items():
+            width = LAYOUTS[self.opcode][name].width
+            if name == "size_bytes" and not 0 < value < SIZE_LIMIT:
+                raise SettingsError(
+                    f"a {self.label} {self.verb} 1 to {SIZE_LIMIT - 1} bytes, not {value}"
+                )
+            if not 0 <= value < 1 << width:
+                raise SettingsError(f"the {name} of a {self.label} has {width} bits: {value:#x}")
 
     def operands(self) -> dict[str, int]:
         """The fields that this kind of operation has besides the common ones."""
-        return {}
+        names = (item.name for item in LAYOUTS[self.opcode].fields)
+        return {name: getattr(self, name) or 0 for name in names if name not in _COMMON}
+
+    def implied_flags(self) -> Flag:
+        """Flags that follow from the operands."""
+        return NO_FLAGS
+
+    def check(self, limits: Limits) -> None:
+        """Refuse what a queue with these limits would refuse, and say what is allowed."""
+        if not limits.operations >> self.opcode & 1:
+            allowed = [item.name for item in Opcode if limits.operations >> item & 1]
+            raise SettingsError(
+                f"the queue does not allow {self.opcode.name}; it allows {', '.join(allowed)}"
+            )
+        size = self.operands().get("size_bytes", 0)
+        if size > limits.max_transfer_bytes:
+            raise SettingsError(
+                f"a {self.label} on this queue {self.verb} 1 to {limits.max_transfer_bytes} bytes, "
+                f"not {size}"
+            )
 
     def encode(
         self,
@@ -33,6 +101,7 @@ class Descriptor:
         pasid: int = 0,
         completion_address: int | None = None,
         handle: int | None = None,
+        fence: bool = False,
     ) -> bytes:
         """The 64 bytes that a portal takes.
 
@@ -44,13 +113,17 @@ class Descriptor:
             Where the completion record goes, a multiple of 32; no record if None.
         handle
             The vector that rings when it is done; no interrupt if None.
+        fence
+            In a batch: wait for the members before, and go on only if they succeeded.
         """
-        flags = self.flags
+        flags = self.flags | self.implied_flags()
         if completion_address is not None:
             flags |= Flag.COMPLETION_ADDRESS_VALID | Flag.REQUEST_COMPLETION
         if handle is not None:
             flags |= Flag.REQUEST_INTERRUPT
-        word = DESCRIPTOR.pack(
+        if fence:
+            flags |= Flag.FENCE
+        word = LAYOUTS[self.opcode].pack(
             pasid=pasid,
             flags=flags,
             opcode=self.opcode,
@@ -60,111 +133,182 @@ class Descriptor:
         )
         return word.to_bytes(DESCRIPTOR.size_bytes, "little")
 
+    def result(self, completion: Completion) -> Result:
+        """What the operation has found, from the record of one that succeeded."""
+        raise NotImplementedError
+
+    def aligned(self, alignment: int, **places: int) -> None:
+        """Refuse operands that are not multiples of ``alignment``."""
+        for name, value in places.items():
+            if value % alignment:
+                raise SettingsError(
+                    f"the {name} of a {self.label} is a multiple of {alignment}, not {value:#x}"
+                )
+
+    def apart(self, *ranges: tuple[str, int, int], of: int = 1) -> None:
+        """Refuse a range among the first ``of`` that overlaps any later one, modulo 2^64."""
+        for number, (name, start, size) in enumerate(ranges[:of]):
+            for other, begin, length in ranges[number + 1 :]:
+                if (begin - start) % (1 << 64) < size or (start - begin) % (1 << 64) < length:
+                    raise SettingsError(
+                        f"the {name} of a {self.label} at {start:#x} overlaps its {other} at "
+                        f"{begin:#x}"
+                    )
+
+
+AnyDescriptor = Descriptor[Any]
+
+
+class Silent(Descriptor[None]):
+    """An operation that finds nothing: it succeeds, or it raises."""
+
+    def result(self, completion: Completion) -> None:
+        return None
+
 
 @dataclass(frozen=True)
-class Nop(Descriptor):
+class Nop(Silent):
     """Does nothing but complete."""
 
     opcode = Opcode.NOP
+    label = "no-op"
     flags: Flag = NO_FLAGS
 
 
 @dataclass(frozen=True)
-class Drain(Descriptor):
+class Drain(Silent):
     """Completes when every descriptor submitted to its queue before it has."""
 
     opcode = Opcode.DRAIN
+    label = "drain"
     flags: Flag = NO_FLAGS
 
 
 @dataclass(frozen=True)
-class MemoryMove(Descriptor):
+class MemoryMove(Silent):
     """Copies bytes; any alignment of the two addresses will do.
 
     Parameters
     ----------
     source, destination
-        Addresses in the memory of the submitter's PASID.
+        Addresses in the memory of the submitter's PASID; the two may not overlap.
     size_bytes
         1 or more; the queue sets the limit.
     """
 
     opcode = Opcode.MEMORY_MOVE
+    label = "memory move"
+    verb = "copies"
     source: int
     destination: int
     size_bytes: int
     flags: Flag = NO_FLAGS
 
-    def __post_init__(self) -> None:
-        for name, value in (("source", self.source), ("destination", self.destination)):
-            if not 0 <= value < 1 << 64:
-                raise SettingsError(f"the {name} of a memory move has 64 bits: {value:#x}")
-        if not 0 < self.size_bytes < TRANSFER_LIMIT:
-            raise SettingsError(
-                f"a memory move copies 1 to {TRANSFER_LIMIT - 1} bytes, not {self.size_bytes}"
-            )
-
-    def operands(self) -> dict[str, int]:
-        return {
-            "source": self.source,
-            "destination": self.destination,
-            "size_bytes": self.size_bytes,
-        }
+    def check(self, limits: Limits) -> None:
+        super().check(limits)
+        size = self.size_bytes
+        self.apart(("destination", self.destination, size), ("source", self.source, size))
 
 
 @dataclass(frozen=True)
-class Completion:
-    """A decoded completion record.
+class Fill(Silent):
+    """Repeats eight bytes over memory, of any size and alignment.
 
     Parameters
     ----------
-    status
-        Bits 6:0 of the status byte (:class:`hw.regs.descriptor.Status`); 0 while none is there.
-    write_fault
-        Whether the access that failed was a write.
-    result, bytes_completed, fault_address, invalid_flags
-        As the record has them; which of them count depends on the status.
+    pattern
+        64 bits, lowest byte first; the first byte goes to ``destination``.
     """
 
-    status: int
-    write_fault: bool
-    result: int
-    bytes_completed: int
-    fault_address: int
-    invalid_flags: int
+    opcode = Opcode.FILL
+    label = "fill"
+    verb = "writes"
+    pattern: int
+    destination: int
+    size_bytes: int
+    flags: Flag = NO_FLAGS
 
-    @classmethod
-    def decode(cls, record: bytes) -> "Completion":
-        """Take the 32 bytes of a record apart."""
-        if len(record) != COMPLETION_BYTES:
-            raise ValueError(f"a completion record has {COMPLETION_BYTES} bytes, not {len(record)}")
-        fields = COMPLETION.unpack(int.from_bytes(record, "little"))
-        return cls(
-            status=fields["status"] & 0x7F,
-            write_fault=bool(fields["status"] >> 7),
-            result=fields["result"],
-            bytes_completed=fields["bytes_completed"],
-            fault_address=fields["fault_address"],
-            invalid_flags=fields["invalid_flags"],
+
+@dataclass(frozen=True)
+class Dualcast(Silent):
+    """Copies bytes to two places.
+
+    Parameters
+    ----------
+    destination, destination_2
+        Bits 11:0 of the two are equal; no two of the three ranges overlap.
+    """
+
+    opcode = Opcode.DUALCAST
+    label = "dualcast"
+    verb = "copies"
+    source: int
+    destination: int
+    destination_2: int
+    size_bytes: int
+    flags: Flag = NO_FLAGS
+
+    def check(self, limits: Limits) -> None:
+        super().check(limits)
+        if (self.destination ^ self.destination_2) % DUALCAST_ALIGN:
+            raise SettingsError(
+                f"bits 11:0 of the destinations of a dualcast are equal; those of "
+                f"{self.destination:#x} and {self.destination_2:#x} are not"
+            )
+        size = self.size_bytes
+        self.apart(
+            ("second destination", self.destination_2, size),
+            ("destination", self.destination, size),
+            ("source", self.source, size),
+            of=2,
         )
 
-    @property
-    def succeeded(self) -> bool:
-        return self.status in (Status.SUCCESS, Status.SUCCESS_PREDICATE)
 
-    @property
-    def name(self) -> str:
-        """The name of the status, or its number."""
-        return Status(self.status).name if self.status in set(Status) else f"{self.status:#04x}"
+@dataclass(frozen=True)
+class CacheFlush(Silent):
+    """Makes the device forget what it may have cached of a range of memory."""
+
+    opcode = Opcode.CACHE_FLUSH
+    label = "cache flush"
+    verb = "flushes"
+    destination: int
+    size_bytes: int
+    flags: Flag = NO_FLAGS
 
 
-class OperationFailed(DriverError):  # noqa: N818
-    """The device completed an operation with an error; the record is in ``completion``."""
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of a batch: how many of its members have completed."""
 
-    def __init__(self, descriptor: Descriptor, completion: Completion) -> None:
-        self.descriptor, self.completion = descriptor, completion
-        super().__init__(
-            f"{descriptor.opcode.name} failed: {completion.name} ({completion.status:#04x}), "
-            f"{completion.bytes_completed} bytes completed, "
-            f"fault address {completion.fault_address:#x}"
-        )
+    completed: int
+
+
+@dataclass(frozen=True)
+class Batch(Descriptor[BatchResult]):
+    """Executes a list of descriptors in memory; :class:`driver.batch.BatchList` writes such a list.
+
+    Parameters
+    ----------
+    list_address
+        Where they lie, 64 bytes each; a multiple of 64.
+    count
+        How many there are; the queue sets the limit.
+    """
+
+    opcode = Opcode.BATCH
+    label = "batch"
+    list_address: int
+    count: int
+    flags: Flag = NO_FLAGS
+
+    def check(self, limits: Limits) -> None:
+        super().check(limits)
+        self.aligned(LIST_ALIGN, list_address=self.list_address)
+        if not limits.min_batch <= self.count <= limits.max_batch:
+            raise SettingsError(
+                f"a batch on this queue has {limits.min_batch} to {limits.max_batch} members, "
+                f"not {self.count}"
+            )
+
+    def result(self, completion: Completion) -> BatchResult:
+        return BatchResult(completion.bytes_completed)

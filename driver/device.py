@@ -6,15 +6,17 @@ from collections.abc import Callable, Sequence
 from hw.regs.bar0 import GROUP_CONFIG
 from hw.regs.commands import Command, DeviceState
 
-from .adi import Adi, Adis
+from .adi import Adi
+from .adis import Adis
 from .commands import Commands
 from .config_space import map_function
 from .discovery import Capabilities, discover
 from .errors import DeviceHalted, DriverError, ProbeError, SettingsError
 from .function import Function
-from .queues import Mode, Queue, QueueSettings
+from .queues import Queue
 from .registers import Registers
 from .service import ErrorReport, Service
+from .settings import Mode, QueueSettings
 from .timeouts import Timeouts
 from .transport import Transport
 from .vectors import Handler, Vector, Vectors, VectorTable
@@ -172,12 +174,12 @@ class Device:
     async def create_adi(
         self, queue: Queue, *, vectors: int = 1, table: VectorTable = VectorTable.IMS
     ) -> Adi:
-        """An assignable device interface on a queue; see :meth:`driver.adi.Adis.create`."""
+        """An assignable device interface on a queue; see :meth:`driver.adis.Adis.create`."""
         self._refuse_closed()
         return await self._adis.create(queue, vectors=vectors, table=table)
 
     async def destroy_adi(self, adi: Adi) -> None:
-        """Drain and dismantle it; see :meth:`driver.adi.Adis.destroy`."""
+        """Drain and dismantle it; see :meth:`driver.adis.Adis.destroy`."""
         await self._adis.destroy(adi)
 
     async def close(self) -> None:

@@ -23,6 +23,9 @@ VERSION_MAJOR = 2
 """The programming model that this driver speaks."""
 
 SMALLEST_BAR = 0x1_0000
+EVENT_LOG_64_BYTES = 1
+"""GENCAP: the event log has entries of 64 bytes."""
+
 WINDOW_BYTES = 1 << 20
 """Interrupt messages may go to this many bytes from the start of the window."""
 
@@ -61,6 +64,8 @@ class Capabilities:
         Which modes queues can have.
     max_transfer_log2, max_batch_log2
         Largest limits that a queue can be given, as powers of two.
+    single_entry_batch
+        Whether a batch may have one member.
     operations
         Bit n: opcode n is implemented.
     operation_config
@@ -69,6 +74,14 @@ class Capabilities:
         Bit n: command n is implemented.
     pasid_width
         Bits of the largest PASID.
+    read_buffers
+        Reads in flight that all groups share; 0 if groups cannot be limited to some of them.
+    occupancy_interrupt
+        Whether queues can interrupt when they run empty.
+    event_log
+        Whether there is an event log, of 64-byte entries.
+    staged_submission
+        Whether dedicated queues can take descriptors in pieces of 8 bytes.
     """
 
     version: tuple[int, int]
@@ -90,10 +103,15 @@ class Capabilities:
     dedicated: bool
     max_transfer_log2: int
     max_batch_log2: int
+    single_entry_batch: bool
     operations: int
     operation_config: bool
     commands: int
     pasid_width: int
+    read_buffers: int
+    occupancy_interrupt: bool
+    event_log: bool
+    staged_submission: bool
 
 
 async def discover(transport: Transport, where: FunctionMap) -> Capabilities:
@@ -115,7 +133,8 @@ async def _discover(transport: Transport, registers: Registers, where: FunctionM
             f"the device speaks version {version['major']}.{version['minor']} of the programming "
             f"model; this driver knows version {VERSION_MAJOR}"
         )
-    ims, window = await _extension_page(transport, where)
+    page = await _extension_page(transport, where)
+    ims = page["ext_ims"]["vectors"]
     general = await registers.fields("gencap")
     if not general["ims_size"]:
         raise ProbeError("the device has no interrupt message storage, says GENCAP")
@@ -129,7 +148,8 @@ async def _discover(transport: Transport, registers: Registers, where: FunctionM
     if (await registers.fields("gensts"))["state"] == DeviceState.HALTED:
         raise ProbeError("the device has halted after an error; reset the function first")
     queues = await registers.fields("wqcap")
-    groups = (await registers.fields("grpcap"))["groups"]
+    group_limits = await registers.fields("grpcap")
+    groups = group_limits["groups"]
     engines = (await registers.fields("engcap"))["engines"]
     if not (queues["queues"] and queues["total_size"] and groups and engines):
         raise ProbeError(
@@ -147,7 +167,7 @@ async def _discover(transport: Transport, registers: Registers, where: FunctionM
         msix_offset=where.msix.table_offset,
         pba_offset=where.msix.pba_offset,
         permission_offset=offsets["msixperm"] * TABLE_UNIT,
-        window=window,
+        window=page["ext_window"]["base"],
         queues=queues["queues"],
         queue_slots=queues["total_size"],
         queue_offset=offsets["wqcfg"] * TABLE_UNIT,
@@ -159,10 +179,15 @@ async def _discover(transport: Transport, registers: Registers, where: FunctionM
         dedicated=bool(queues["dedicated"]),
         max_transfer_log2=general["max_transfer_log2"],
         max_batch_log2=general["max_batch_log2"],
+        single_entry_batch=bool(general["single_entry_batch"]),
         operations=await registers.read("opcap"),
         operation_config=bool(queues["operation_config"]),
         commands=await _commands(registers, general),
         pasid_width=where.pasid_width,
+        read_buffers=group_limits["read_buffers"] if group_limits["read_buffer_control"] else 0,
+        occupancy_interrupt=bool(queues["occupancy_interrupt"]),
+        event_log=general["event_log"] == EVENT_LOG_64_BYTES,
+        staged_submission=bool(page["ext_features"]["staged_submission"]),
     )
     _check_tables(found, where.msix, transport.bar_bytes(BAR))
     _check_portals(found.queues, transport.bar_bytes(2))
@@ -180,8 +205,8 @@ async def _commands(registers: Registers, general: dict[str, int]) -> int:
     return commands
 
 
-async def _extension_page(transport: Transport, where: FunctionMap) -> tuple[int, int]:
-    """Entries of interrupt message storage, and the message window, from our own page."""
+async def _extension_page(transport: Transport, where: FunctionMap) -> dict[str, dict[str, int]]:
+    """The registers of our own page."""
     last = max(register.offset + register.size_bytes for register in EXTENSION)
     first = min(register.offset for register in EXTENSION)
     if where.page_bar != BAR:
@@ -203,7 +228,7 @@ async def _extension_page(transport: Transport, where: FunctionMap) -> tuple[int
             f"the device contradicts itself: its MSI-X capability says {where.msix.vectors} "
             f"vectors, the Tocsin page {values['ext_msix']['vectors']}"
         )
-    return values["ext_ims"]["vectors"], values["ext_window"]["base"]
+    return values
 
 
 def _check_tables(found: Capabilities, msix: MsixPlace, bar_bytes: int) -> None:

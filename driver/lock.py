@@ -10,7 +10,8 @@ class Lock:
     """A lock that is handed over in the order in which it was asked for.
 
     Use it with ``async with``. Tasks of a transport switch only where they ``await``, so the
-    bookkeeping in between needs no protection of its own.
+    bookkeeping in between needs no protection of its own. A task that is cancelled while it waits
+    loses its turn, and nobody else's.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -24,7 +25,14 @@ class Lock:
             return
         turn = self._transport.event()
         self._waiters.append(turn)
-        await turn.wait()
+        try:
+            await turn.wait()
+        except BaseException:
+            if turn in self._waiters:
+                self._waiters.remove(turn)
+            else:
+                self._hand_over()
+            raise
 
     async def __aexit__(
         self,
@@ -32,6 +40,9 @@ class Lock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._hand_over()
+
+    def _hand_over(self) -> None:
         if self._waiters:
             self._waiters.popleft().set()
         else:

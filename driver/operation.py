@@ -1,14 +1,19 @@
 """A submitted descriptor, and the wait for its bell."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
 
-from .descriptors import Completion, Descriptor, OperationFailed
+from .completion import Completion
+from .descriptors import Descriptor
 from .errors import DriverError
+from .failures import failure
 from .records import Record
 from .transport import Transport
 
+Result = TypeVar("Result")
 
-class Operation:
+
+class Operation(Generic[Result]):
     """One descriptor on its way. Made by :meth:`driver.adi.Adi.submit`.
 
     Members
@@ -24,10 +29,11 @@ class Operation:
     def __init__(
         self,
         transport: Transport,
-        descriptor: Descriptor,
+        descriptor: Descriptor[Result],
         record: Record,
         timeout_cycles: int,
-        expire: "Callable[[Operation], Awaitable[None]]",
+        expire: "Callable[[Operation[Any]], Awaitable[None]]",
+        desert: "Callable[[Operation[Any]], None]",
     ) -> None:
         self.descriptor = descriptor
         self.submitted_at = transport.now()
@@ -36,6 +42,7 @@ class Operation:
         self._transport = transport
         self._timeout_cycles = timeout_cycles
         self._expire = expire
+        self._desert = desert
         self._event = transport.event()
         self._outcome: Completion | DriverError | None = None
 
@@ -48,23 +55,34 @@ class Operation:
         """Wait for the bell, and return the completion record.
 
         The record is looked at only after the bell. Without one, the ADI is drained when the
-        time is up, so nothing is left behind that could still write.
+        time is up, so nothing is left behind that could still write. A task that is cancelled
+        while it waits leaves the draining to another.
 
-        **Errors** :class:`~driver.descriptors.OperationFailed` names the status;
+        **Errors** :class:`~driver.failures.OperationFailed` names the status;
         :class:`~driver.errors.MissedBell` if there is a record but no bell came;
         :class:`~driver.errors.OperationTimeout` if there is neither;
         :class:`~driver.errors.OperationAborted` if the ADI was destroyed first.
         """
         limit = self._timeout_cycles if timeout_cycles is None else timeout_cycles
-        if not await self._event.wait(limit):
-            await self._expire(self)
+        try:
+            if not await self._event.wait(limit):
+                await self._expire(self)
+        except (Exception, GeneratorExit):
+            raise
+        except BaseException:
+            self._desert(self)
+            raise
         outcome = self._outcome
         assert outcome is not None
         if isinstance(outcome, DriverError):
             raise outcome
         if not outcome.succeeded:
-            raise OperationFailed(self.descriptor, outcome)
+            raise failure(self.descriptor, outcome)
         return outcome
+
+    async def result(self, timeout_cycles: int | None = None) -> Result:
+        """What the operation has found; waits and raises as :meth:`wait` does."""
+        return self.descriptor.result(await self.wait(timeout_cycles))
 
     def finish(self, outcome: Completion | DriverError, *, rung: bool = False) -> None:
         """Let the waiters go on with a completion record, or with an error."""

@@ -1,122 +1,25 @@
 """Work queues: their configuration, their life, and their portals."""
 
-import enum
-from dataclasses import dataclass, replace
+import random
+from dataclasses import replace
 
-from hw.regs.bar0 import QUEUE_CONFIG
 from hw.regs.bar2 import Portal, portal
 from hw.regs.commands import Command, QueueState
 from hw.regs.descriptor import DESCRIPTOR_BYTES
 
+from .backoff import Backoff
 from .commands import Commands
+from .descriptors import Limits
 from .discovery import Capabilities
 from .errors import DriverError, QueueFull, SettingsError, SubmissionRejected
 from .registers import Registers
+from .settings import FIELDS, Mode, QueueSettings
 from .timeouts import Timeouts
 from .transport import Outcome, Transport
 
 PORTAL_BAR = 2
 SLOTS = 64
 """Places in a portal page that are all the same portal."""
-
-FIRST_PAUSE_CYCLES, LAST_PAUSE_CYCLES = 16, 1024
-"""Back-off of submissions to a full queue: doubled from the first to the last."""
-
-_FIELDS = {register.name: register for register in QUEUE_CONFIG}
-
-
-class Mode(enum.Enum):
-    """Who submits to a queue, and how."""
-
-    SHARED = "shared"
-    """Many tenants, each with its PASID in the descriptor, by deferrable write (ENQCMD)."""
-    DEDICATED = "dedicated"
-    """One tenant that counts its descriptors, by posted write (MOVDIR64B)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class QueueSettings:
-    """Configuration of one queue.
-
-    Parameters
-    ----------
-    size
-        Descriptors that it holds. All queues together share the device's slots.
-    mode
-        Shared or dedicated.
-    threshold
-        Shared queues: descriptors up to which limited portals accept; ``size`` if None.
-    priority
-        1 to 15, higher is served more often.
-    pasid
-        Dedicated queues: the tenant; None for the memory of the function itself.
-    max_transfer_log2, max_batch_log2
-        Largest transfer in bytes and batch in descriptors; the device's limits if None.
-    operations
-        Bit n: opcode n is allowed; everything that the device implements if None.
-    """
-
-    size: int
-    mode: Mode = Mode.SHARED
-    threshold: int | None = None
-    priority: int = 8
-    pasid: int | None = None
-    max_transfer_log2: int | None = None
-    max_batch_log2: int | None = None
-    operations: int | None = None
-
-    def check(self, capabilities: Capabilities) -> None:
-        """Refuse what the device would refuse, in one sentence."""
-        shared = self.mode is Mode.SHARED
-        if not (capabilities.shared if shared else capabilities.dedicated):
-            raise SettingsError(f"the device has no {self.mode.value} queues")
-        _within("size", self.size, 1, capabilities.queue_slots)
-        _within("priority", self.priority, 1, 15)
-        if self.threshold is not None:
-            if not shared:
-                raise SettingsError("a dedicated queue has no threshold")
-            _within("threshold", self.threshold, 1, self.size)
-        if self.pasid is not None:
-            if shared:
-                raise SettingsError("the PASID of a shared queue comes with each descriptor")
-            _within("PASID", self.pasid, 0, (1 << capabilities.pasid_width) - 1)
-        if self.max_transfer_log2 is not None:
-            limit = capabilities.max_transfer_log2
-            _within("max_transfer_log2", self.max_transfer_log2, 0, limit)
-        if self.max_batch_log2 is not None:
-            _within("max_batch_log2", self.max_batch_log2, 0, capabilities.max_batch_log2)
-        if self.operations is not None and self.operations & ~capabilities.operations:
-            raise SettingsError(
-                f"operations {self.operations & ~capabilities.operations:#x} are not implemented"
-            )
-
-    def words(self, capabilities: Capabilities) -> dict[str, int]:
-        """Register values of the queue's WQCFG entry, by name."""
-        shared = self.mode is Mode.SHARED
-        transfer, batch = self.max_transfer_log2, self.max_batch_log2
-        words = {
-            "size": self.size,
-            "threshold": (self.threshold or self.size) if shared else 0,
-            "mode": _FIELDS["mode"].pack(
-                dedicated=int(not shared),
-                priority=self.priority,
-                pasid=self.pasid or 0,
-                pasid_enable=int(shared or self.pasid is not None),
-            ),
-            "limits": _FIELDS["limits"].pack(
-                max_transfer_log2=capabilities.max_transfer_log2 if transfer is None else transfer,
-                max_batch_log2=capabilities.max_batch_log2 if batch is None else batch,
-            ),
-        }
-        if capabilities.operation_config:
-            everything = capabilities.operations
-            words["operations"] = everything if self.operations is None else self.operations
-        return words
-
-
-def _within(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise SettingsError(f"a queue's {name} is {low} to {high}, not {value}")
 
 
 class Queue:
@@ -141,6 +44,7 @@ class Queue:
         commands: Commands,
         capabilities: Capabilities,
         timeouts: Timeouts,
+        seed: int = 0,
     ) -> None:
         self.index = index
         self.settings: QueueSettings | None = None
@@ -152,6 +56,22 @@ class Queue:
         self._timeouts = timeouts
         self._entry = capabilities.queue_offset + capabilities.queue_stride * index
         self._slot = 0
+        self._random = random.Random(f"{seed} {index}")
+
+    @property
+    def limits(self) -> Limits:
+        """What its configuration and the device allow descriptors to ask for."""
+        settings, found = self.settings, self._capabilities
+        if settings is None:
+            raise SettingsError(f"queue {self.index} has no configuration")
+        transfer, batch = settings.max_transfer_log2, settings.max_batch_log2
+        allowed = settings.operations
+        return Limits(
+            max_transfer_bytes=1 << (found.max_transfer_log2 if transfer is None else transfer),
+            min_batch=1 if found.single_entry_batch else 2,
+            max_batch=1 << (found.max_batch_log2 if batch is None else batch),
+            operations=found.operations if allowed is None else allowed,
+        )
 
     async def configure(self, settings: QueueSettings) -> None:
         """Write the configuration and read it back. The queue is disabled.
@@ -163,9 +83,9 @@ class Queue:
         settings.check(self._capabilities)
         words = settings.words(self._capabilities)
         for name, value in words.items():
-            await self._registers.store(_FIELDS[name], value, self._entry)
+            await self._registers.store(FIELDS[name], value, self._entry)
         for name, value in words.items():
-            found = await self._registers.load(_FIELDS[name], self._entry)
+            found = await self._registers.load(FIELDS[name], self._entry)
             if found != value:
                 raise DriverError(
                     f"queue {self.index} did not take its {name}: {value:#x} reads back as "
@@ -234,12 +154,12 @@ class Queue:
         if self.settings is None:
             raise SettingsError(f"queue {self.index} has no configuration")
         deadline = self._transport.now() + self._timeouts.submit
-        pause, tries = FIRST_PAUSE_CYCLES, 0
+        backoff, tries = Backoff(self._random), 0
         while not await self._offer(self.settings, descriptor, ims):
             if self._transport.now() >= deadline:
                 raise QueueFull(f"queue {self.index} was full for {self._timeouts.submit} clocks")
-            await self._transport.sleep(pause)
-            pause, tries = min(2 * pause, LAST_PAUSE_CYCLES), tries + 1
+            await self._transport.sleep(backoff.pause())
+            tries += 1
         return tries
 
     def retire(self) -> None:
@@ -252,7 +172,11 @@ class Queue:
             if self.outstanding >= settings.size:
                 return False
             self.outstanding += 1
-            await self.post(descriptor, Portal.UNLIMITED | table)
+            try:
+                await self.post(descriptor, Portal.UNLIMITED | table)
+            except BaseException:
+                self.outstanding -= 1
+                raise
             return True
         outcome = await self.enqueue(descriptor, Portal.LIMITED | table)
         if outcome is Outcome.REJECTED:
@@ -272,4 +196,4 @@ class Queue:
         return 1 << self.index % 16 | self.index // 16 << 16
 
     async def _status(self) -> dict[str, int]:
-        return _FIELDS["status"].unpack(await self._registers.load(_FIELDS["status"], self._entry))
+        return FIELDS["status"].unpack(await self._registers.load(FIELDS["status"], self._entry))

@@ -2,7 +2,7 @@
 
 from hw.regs.descriptor import COMPLETION_BYTES
 
-from .descriptors import Completion
+from .completion import Completion
 from .transport import Buffer, Transport
 
 CHUNK = 8

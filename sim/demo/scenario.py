@@ -9,7 +9,8 @@ from driver.adi import Adi
 from driver.descriptors import MemoryMove
 from driver.device import Device
 from driver.errors import DriverError
-from driver.queues import Queue, QueueSettings
+from driver.queues import Queue
+from driver.settings import QueueSettings
 from driver.transport import Buffer, Transport
 
 from .result import Plan, Result

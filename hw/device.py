@@ -96,8 +96,8 @@ class Device(Component):
 
         connect(m, control.queues, queues.control)
         connect(m, control.abandon, engine.abandon)
-        connect(m, queues.o_work, engine.i_work)
-        connect(m, engine.o_done, queues.i_done)
+        connect(m, queues.o_work[0], engine.i_work)
+        connect(m, engine.o_done, queues.i_done[0])
         connect(m, queues.o_error, control.i_queue_error)
         connect(m, engine.o_error, control.i_engine_error)
 

@@ -1,5 +1,9 @@
 """Commands, one at a time."""
 
+from functools import reduce
+from itertools import combinations
+from operator import or_
+
 from amaranth import *
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out
@@ -11,6 +15,8 @@ from ..regs.commands import CommandError, DeviceState
 from .handles import HandleRequest
 from .judge import CommandJudge
 from .recipes import queue_faults
+
+_LIMITS = ("global_limit", "work_limit", "batch_limit", "read_bandwidth", "write_bandwidth")
 
 SETTLE_CYCLES = 8
 """Clocks from the end of the last descriptor until message storage shows what it has of it."""
@@ -148,12 +154,13 @@ class CommandRunner(Component):
     def _enable_device(self, m):
         """Give each queue its slots, looking for what is wrong on the way (DSA §5.1)."""
         queues, config = self.queues, self._config
+        groups = [queues.groups[number] for number in range(config.groups)]
         total = Signal(range(config.queues * (1 << 16)))
         misfit = Signal()
         with m.State("LOOK AT QUEUE"):
             m.next = "PLACE QUEUE"
         with m.State("PLACE QUEUE"):
-            grouped = queues.grouped.bit_select(queues.query, 1)
+            grouped = reduce(or_, (group.queues for group in groups)).bit_select(queues.query, 1)
             m.d.comb += [queues.place.eq(1), queues.base.eq(total)]
             m.d.sync += [
                 total.eq(total + queues.entry.size),
@@ -165,12 +172,14 @@ class CommandRunner(Component):
                 m.next = "CONCLUDE"
         with m.State("CONCLUDE"):
             m.d.sync += [total.eq(0), misfit.eq(0)]
-            lopsided = queues.grouped.any() != queues.engines.any()
+            lopsided = Cat(group.queues.any() != group.engines.any() for group in groups).any()
+            limits = Cat(group.flags[name] for group in groups for name in _LIMITS)
             faults = (
                 (total > config.queue_slots, CommandError.TOTAL_SIZE),
                 (lopsided, CommandError.GROUP_INCOMPLETE),
-                (misfit, CommandError.GROUP_QUEUES),
-                (queues.group_limits, CommandError.READ_BUFFERS),
+                (misfit | self._twice("queues"), CommandError.GROUP_QUEUES),
+                (self._twice("engines"), CommandError.GROUP_ENGINES),
+                (limits.any(), CommandError.READ_BUFFERS),
                 (self.configuration_error != 0, self.configuration_error),
             )
             m.d.sync += self.state.eq(DeviceState.ENABLED)
@@ -178,6 +187,11 @@ class CommandRunner(Component):
                 with m.If(fault):
                     m.d.sync += [self.error.eq(error), self.state.eq(DeviceState.DISABLED)]
             m.next = "REPORT"
+
+    def _twice(self, name):
+        """Whether anything of this name is in two groups."""
+        bitmaps = [self.queues.groups[number][name] for number in range(self._config.groups)]
+        return reduce(or_, (one & other for one, other in combinations(bitmaps, 2)), C(0)).any()
 
     def _enable_queue(self, m):
         """Open the queue if its configuration is sound (DSA §5.2)."""

@@ -8,7 +8,7 @@ from ..flow.arbiter import Arbiter
 from ..interrupts.records import Check, Vector
 from ..pcie.records import ReadChunk, ReadCommand, ReadStatus, Settings, WriteCommand
 from ..queues.abandon import Abandon
-from ..queues.records import ErrorRecord, Work
+from ..queues.records import Done, ErrorRecord, Work
 from ..regs import Config
 from ..regs.descriptor import Opcode, Status
 from ..tlp.records import Packet, packet_stream
@@ -47,7 +47,7 @@ class Engine(Component):
         Completion interrupts.
     o_read, i_read, stop_read, o_write, i_written
         Of the requester; ``stop_read`` is its ``stop``.
-    o_done : ``Out(stream.Signature(1))``
+    o_done : ``Out(stream.Signature(Done))``
         One for each descriptor: nothing of it can be written or rung any more but what message
         storage has accepted.
     o_error : ``Out(stream.Signature(ErrorRecord))``
@@ -73,7 +73,7 @@ class Engine(Component):
                 "stop_read": Out(1),
                 "o_write": Out(packet_stream(WriteCommand, width)),
                 "i_written": In(stream.Signature(1)),
-                "o_done": Out(stream.Signature(1)),
+                "o_done": Out(stream.Signature(Done)),
                 "o_error": Out(stream.Signature(ErrorRecord)),
                 "abandon": In(Abandon(config)),
                 "settings": In(Settings),
@@ -210,6 +210,7 @@ class Engine(Component):
             self.o_check.p.vector.ims.eq(job.ims),
             self.o_check.p.pasid.eq(job.tenant.pasid),
             self.o_check.p.pasid_enable.eq(job.tenant.valid),
+            self.o_done.p.queue.eq(job.queue),
             self.o_event.p.index.eq(job.handle),
             self.o_event.p.ims.eq(job.ims),
             move.i.p.source.eq(job.source),

@@ -13,23 +13,31 @@ class Dispatch(Component):
     """Take the oldest descriptor of the chosen queue and hand it on with what its queue says of it.
 
     A dedicated queue's descriptors run as its configuration says, a shared queue's as they say
-    themselves (DSA §8.1.1). Descriptors that a command discards leave their queue here too.
+    themselves (DSA §8.1.1). Descriptors that a command discards leave their queue here too. A Drain
+    descriptor stays, and those behind it, while an engine holds a descriptor of its queue.
 
-    **Timing**: 5 clocks and one per beat for each descriptor handed out; 3 or 4 for each discarded.
+    **Timing**: 6 clocks and one per beat for each descriptor handed out; 4 or 6 for each discarded,
+    6 for each found to have to stay.
 
     Parameters
     ----------
     config
-        Counts of queues and slots, ``data_width``.
+        Counts of queues, slots and engines, ``data_width``.
 
     Members
     -------
-    o : ``Out(packet_stream(Work, data_width))``
-        64 bytes each.
-    filled : ``In(queues)``
-        Queues that hold descriptors.
-    chosen, choice : ``In``, take : ``Out(1)``
-        The queue whose turn it is, if any; ``take`` pulses when it gets its turn.
+    o : ``Out(packet_stream(Work, data_width))``, target : ``Out(range(engines))``
+        64 bytes each, and the engine that they are for.
+    filled, running : ``In(queues)``
+        Queues that hold descriptors, and those of which an engine does.
+    ready : ``Out(queues)``
+        Queues that may have a turn.
+    chosen, choice, choice_group : ``In``
+        The queue whose turn it is, if any, and its group.
+    group : ``Out``, engine : ``In``
+        The group of ``queue``, and one clock later the engine that is to have its descriptor.
+    take : ``Out(1)``
+        Pulse: ``queue`` has its turn; its descriptor goes to ``target``.
     hold : ``In(1)``
         Hand nothing out.
     affected, discard, by_pasid, pasid : ``In``
@@ -37,20 +45,27 @@ class Dispatch(Component):
     queue : ``Out``, entry, head : ``In``
         Queue asked about, and what it is one clock later.
     leave : ``Out(1)``, given : ``Out(1)``
-        Pulse: the descriptor at ``head`` of ``queue`` has left; with ``given`` to the engine.
+        Pulse: the descriptor at ``head`` of ``queue`` has left; with ``given`` to ``target``.
     slot_address : ``Out``, slot_data, slot_ims : ``In``
         Read port of the slot memory; data come one clock later.
     """
 
     def __init__(self, config: Config):
         self._beats = DESCRIPTOR_BYTES // config.beat_bytes
-        index = range(max(config.queues, 2))
+        index, engine = range(max(config.queues, 2)), range(max(config.engines, 2))
+        group = range(max(config.groups, 2))
         super().__init__(
             {
                 "o": Out(packet_stream(Work, config.data_width)),
+                "target": Out(engine),
                 "filled": In(config.queues),
+                "running": In(config.queues),
+                "ready": Out(config.queues),
                 "chosen": In(1),
                 "choice": In(index),
+                "choice_group": In(group),
+                "group": Out(group),
+                "engine": In(engine),
                 "take": Out(1),
                 "hold": In(1),
                 "affected": In(config.queues),
@@ -75,6 +90,7 @@ class Dispatch(Component):
             header.queue.eq(self.queue),
             header.ims.eq(self.slot_ims),
             header.max_transfer_log2.eq(entry.max_transfer_log2),
+            header.max_batch_log2.eq(entry.max_batch_log2),
             header.operations.eq(Cat(entry.mask[opcode] for opcode in sorted(Opcode))),
             header.shared.eq(~entry.dedicated),
             header.tenant.eq(0),
@@ -94,52 +110,62 @@ class Dispatch(Component):
 
     def elaborate(self, platform):
         m = Module()
-        queue = Signal.like(self.queue)
         beat = Signal(range(max(self._beats, 2)))
         following = Signal.like(beat)
         header = Signal(Work)
-        doomed = Signal.like(self.affected)
-        unwanted = Signal()
+        doomed, staying = Signal.like(self.affected), Signal.like(self.affected)
+        unwanted, drain = Signal(), Signal()
         m.d.comb += [
-            self.queue.eq(queue),
             doomed.eq(Mux(self.discard & ~self.by_pasid, self.filled & self.affected, 0)),
+            self.ready.eq(self.filled & ~staying),
             self.slot_address.eq(Cat(following[: (self._beats - 1).bit_length()], self.head)),
             self.o.p.header.eq(header),
             self.o.p.data.eq(self.slot_data),
             self.o.p.first.eq(beat == 0),
             self.o.p.last.eq(beat == self._beats - 1),
         ]
+        m.d.sync += staying.eq(staying & self.running)
         with m.FSM():
             with m.State("CHOOSE"):
-                m.d.sync += [beat.eq(0), unwanted.eq(doomed.any())]
+                m.d.sync += [
+                    beat.eq(0),
+                    unwanted.eq(doomed.any()),
+                    self.queue.eq(self.choice),
+                    self.group.eq(self.choice_group),
+                ]
                 with m.If(doomed.any()):
                     for index in reversed(range(len(doomed))):
                         with m.If(doomed[index]):
-                            m.d.comb += self.queue.eq(index)
+                            m.d.sync += self.queue.eq(index)
                     m.next = "LOOK UP"
                 with m.Elif(self.chosen & ~self.hold):
-                    m.d.comb += [self.queue.eq(self.choice), self.take.eq(1)]
                     m.next = "LOOK UP"
-                m.d.sync += queue.eq(self.queue)
             with m.State("LOOK UP"):
+                m.next = "FETCH"
+            with m.State("FETCH"):
+                m.d.sync += self.target.eq(self.engine)
                 m.next = "JUDGE"
                 with m.If(unwanted):
                     m.d.comb += self.leave.eq(1)
                     m.next = "SKIP"
             with m.State("SKIP"):
-                # The counts of the queue follow one clock later.
+                # What this queue is now reaches the choice one clock later.
                 m.next = "CHOOSE"
             with m.State("JUDGE"):
                 self._describe(m, header)
+                m.d.sync += drain.eq(self.slot_data[56:64] == Opcode.DRAIN)
                 m.next = "FILTER"
             with m.State("FILTER"):
                 tenant = header.tenant
+                m.next = "SKIP"
                 with m.If(
                     self.discard & self.by_pasid & tenant.valid & (tenant.pasid == self.pasid)
                 ):
                     m.d.comb += self.leave.eq(1)
-                    m.next = "SKIP"
+                with m.Elif(drain & self.running.bit_select(self.queue, 1)):
+                    m.d.sync += staying.bit_select(self.queue, 1).eq(1)
                 with m.Else():
+                    m.d.comb += self.take.eq(1)
                     m.next = "SEND"
             with m.State("SEND"):
                 m.d.comb += self.o.valid.eq(1)

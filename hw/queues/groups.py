@@ -1,63 +1,57 @@
 """Group configuration, as software reads and writes it."""
 
 from amaranth import *
+from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from ..csr.bus import CsrSignature
 from ..regs import Config
-from ..regs.bar0 import GROUP_CONFIG
-
-_LIMITS = ("global_limit", "work_limit", "batch_limit", "read_bandwidth", "write_bandwidth")
+from ..regs.bar0 import GROUP_CONFIG, GROUP_CONFIG_BYTES, bar0
+from .records import group_shape
 
 
 class GroupTable(Component):
     """Which queues and engines work together (DSA §9.2.23).
 
-    There is one group. Traffic classes and read buffers are stored and have no effect.
+    Everything is stored as written; what it means, and whether it makes sense, is seen by others.
 
     **Timing**: a bus access takes 2 clocks.
 
     Parameters
     ----------
     config
-        Counts of queues and engines; bits of bitmaps beyond them read as 0.
+        Counts of groups, queues and engines; bits of bitmaps beyond them read as 0.
 
     Members
     -------
     csr : ``In(CsrSignature())``
-        Addresses as in BAR0; only those of the table may come.
+        Addresses as in BAR0; what is not of the table reads as 0.
     locked : ``In(1)``
         The device is not disabled: writes are ignored.
     clear : ``In(1)``
         Pulse: everything becomes 0.
-    queues, engines : ``Out``
-        Bitmaps of the group.
-    limits : ``Out(1)``
-        A limit is asked for that GRPCAP does not offer.
+    groups : ``Out``
+        An array of :func:`hw.queues.records.group_shape`.
     """
 
     def __init__(self, config: Config):
+        self._table = bar0(config).table("grpcfg")
+        self._groups = config.groups
         super().__init__(
             {
                 "csr": In(CsrSignature()),
                 "locked": In(1),
                 "clear": In(1),
-                "queues": Out(config.queues),
-                "engines": Out(config.engines),
-                "limits": Out(1),
+                "groups": Out(data.ArrayLayout(group_shape(config), config.groups)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        flags_register = GROUP_CONFIG[2]
-        flags = Signal(48)
         access = self.csr.access.p
-        strobe = Cat(bit.replicate(8) for bit in access.strobe)
-        stored = {0: self.queues, 4: self.engines, 5: flags}
-
+        offset = Signal(24)
         result = Signal(64)
-        writing = self.csr.access.ready & access.write & ~self.locked
+        m.d.comb += offset.eq(access.address - self._table.offset)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.csr.access.ready.eq(1)
@@ -70,22 +64,22 @@ class GroupTable(Component):
         m.d.comb += self.csr.result.payload.eq(result)
 
         with m.If(self.csr.access.valid & self.csr.access.ready):
-            with m.Switch(access.address[3:6]):
-                for number, register in stored.items():
-                    width = len(register)
-                    mask = flags_register.mask() if number == 5 else -1
-                    with m.Case(number):
-                        m.d.sync += result.eq(register)
-                        with m.If(writing):
-                            kept = register & ~strobe[:width]
-                            m.d.sync += register.eq(
-                                kept | (access.data[:width] & strobe[:width] & mask)
-                            )
-                with m.Default():
-                    m.d.sync += result.eq(0)
+            m.d.sync += result.eq(0)
+            with m.Switch(offset):
+                for number in range(self._groups):
+                    self._words(m, self.groups[number], number * GROUP_CONFIG_BYTES, result)
         with m.If(self.clear):
-            m.d.sync += [self.queues.eq(0), self.engines.eq(0), flags.eq(0)]
-
-        limited = [flags[flags_register[n].lsb : flags_register[n].msb + 1] for n in _LIMITS]
-        m.d.comb += self.limits.eq(Cat(limited).any())
+            m.d.sync += self.groups.eq(0)
         return m
+
+    def _words(self, m, group, base, result):
+        """What an access to one of the words of a group does."""
+        access = self.csr.access.p
+        strobe = Cat(bit.replicate(8) for bit in access.strobe)
+        for register in GROUP_CONFIG:
+            value = Value.cast(group[register.name])
+            mask = strobe[: len(value)] & register.mask()
+            with m.Case(base + register.offset):
+                m.d.sync += result.eq(value)
+                with m.If(access.write & ~self.locked):
+                    m.d.sync += value.eq((value & ~mask) | (access.data & mask))

@@ -10,31 +10,35 @@ from ..regs import Config
 from ..regs.bar0 import bar0
 from ..regs.descriptor import DESCRIPTOR_BYTES
 from ..tlp.records import packet_stream
+from .assign import Assign
 from .dispatch import Dispatch
 from .groups import GroupTable
 from .ledger import Ledger
+from .outlet import Outlet
 from .portals import Portals
-from .records import ErrorRecord, QueueControl, Submission, Work
+from .records import Done, ErrorRecord, QueueControl, Submission, Work
 from .rings import Rings
 from .table import QueueTable
 from .turns import Turns
 
 
 class WorkQueues(Component):
-    """Work queues with their portals, their configuration and the arbiter of their group.
+    """Work queues with their portals, their configuration and the arbiter of their groups.
 
-    All queues share one memory of descriptor slots; each has as many as its size says. What a
-    command does to queues comes in over ``control``.
+    All queues share one memory of descriptor slots; each has as many as its size says. Engine e
+    gets descriptors of the queues of its group, in the order in which each queue took them; two of
+    them stand ready for it. What a command does to queues comes in over ``control``.
 
-    **Timing**: a submission takes 11 clocks at 64 bits, a descriptor handed out 13. Reset: all
-    queues disabled and empty, configuration as DSA §9.2 table 9-3 has it after one clock per queue.
+    **Timing**: a submission takes 11 clocks at 64 bits, a descriptor handed out 14, whichever
+    engines are busy. Reset: all queues disabled and empty, configuration as DSA §9.2 table 9-3 has
+    it after one clock per queue.
 
     **Errors**: ``o_error`` reports writes to a full dedicated queue.
 
     Parameters
     ----------
     config
-        Counts of queues and slots, ``data_width``.
+        Counts of queues, slots, groups and engines, ``data_width``.
 
     Members
     -------
@@ -44,8 +48,8 @@ class WorkQueues(Component):
     csr : ``In(CsrSignature())``
         Tables ``grpcfg`` and ``wqcfg`` of BAR0 and what lies between them.
     control : ``In(QueueControl(config))``
-    o_work : ``Out(packet_stream(Work, data_width))``
-    i_done : ``In(stream.Signature(1))``
+    o_work : ``Out(packet_stream(Work, data_width)).array(engines)``
+    i_done : ``In(stream.Signature(Done)).array(engines)``
         One for each descriptor, in order, when the engine can do nothing more for it.
     o_error : ``Out(stream.Signature(ErrorRecord))``
     """
@@ -58,8 +62,8 @@ class WorkQueues(Component):
                 "o_verdict": Out(stream.Signature(1)),
                 "csr": In(CsrSignature()),
                 "control": In(QueueControl(config)),
-                "o_work": Out(packet_stream(Work, config.data_width)),
-                "i_done": In(stream.Signature(1)),
+                "o_work": Out(packet_stream(Work, config.data_width)).array(config.engines),
+                "i_done": In(stream.Signature(Done)).array(config.engines),
                 "o_error": Out(stream.Signature(ErrorRecord)),
             }
         )
@@ -75,12 +79,11 @@ class WorkQueues(Component):
         self._store(m, portals, dispatch)
         self._share_bus(m, table, groups)
         self._place(m, portals, dispatch, table)
-        self._take_turns(m, dispatch, ledger, table)
+        self._take_turns(m, dispatch, ledger, table, groups)
 
         connect(m, flipped(self.i_submission), portals.i)
         connect(m, portals.o_verdict, flipped(self.o_verdict))
         connect(m, portals.o_error, flipped(self.o_error))
-        connect(m, dispatch.o, flipped(self.o_work))
         m.d.comb += [
             portals.enabled.eq(Mux(control.hold, 0, ledger.enabled)),
             portals.occupancy.eq(ledger.occupancy[portals.queue]),
@@ -102,9 +105,10 @@ class WorkQueues(Component):
             ledger.leave.eq(dispatch.leave),
             ledger.leave_queue.eq(dispatch.queue),
             ledger.given.eq(dispatch.given),
-            self.i_done.ready.eq(1),
-            ledger.done.eq(self.i_done.valid),
+            ledger.engine.eq(dispatch.target),
         ]
+        for outside, inside in zip(self.i_done, ledger.i_done, strict=True):
+            connect(m, flipped(outside), inside)
         for name in ("affected", "open", "close", "shut", "watch"):
             m.d.comb += getattr(ledger, name).eq(getattr(control, name))
         for name in ("affected", "discard", "by_pasid", "pasid", "hold"):
@@ -114,9 +118,7 @@ class WorkQueues(Component):
             control.ready.eq(table.ready),
             control.enabled.eq(ledger.enabled),
             control.settled.eq(ledger.settled),
-            control.grouped.eq(groups.queues),
-            control.engines.eq(groups.engines),
-            control.group_limits.eq(groups.limits),
+            control.groups.eq(groups.groups),
         ]
         return m
 
@@ -179,15 +181,42 @@ class WorkQueues(Component):
             dispatch.head.eq(rings.head),
         ]
 
-    def _take_turns(self, m, dispatch, ledger, table):
-        """Queues of the group take turns; a queue learns its priority when it is enabled."""
+    def _take_turns(self, m, dispatch, ledger, table, groups):
+        """Groups and their queues take turns; a queue learns its priority when it is enabled."""
         m.submodules.turns = turns = Turns(self._config)
+        m.submodules.assign = assign = Assign(self._config)
         m.d.comb += [
-            turns.ready.eq(ledger.filled),
+            turns.ready.eq(dispatch.ready),
+            turns.open.eq(assign.open),
             turns.take.eq(dispatch.take),
+            turns.taken.eq(dispatch.queue),
+            turns.taken_group.eq(dispatch.group),
             turns.load.eq(Mux(self.control.open, self.control.affected, 0)),
             turns.priority.eq(table.query_entry.priority),
+            assign.group.eq(dispatch.group),
+            assign.held.eq(ledger.held),
             dispatch.chosen.eq(turns.valid),
             dispatch.choice.eq(turns.choice),
+            dispatch.choice_group.eq(turns.group),
+            dispatch.engine.eq(assign.engine),
             dispatch.filled.eq(ledger.filled),
+            dispatch.running.eq(ledger.running),
         ]
+        for number in range(self._config.groups):
+            m.d.comb += [
+                turns.members[number].eq(groups.groups[number].queues),
+                assign.engines[number].eq(groups.groups[number].engines),
+            ]
+        for number, outside in enumerate(self.o_work):
+            m.submodules[f"outlet_{number}"] = outlet = Outlet(self._config)
+            connect(m, outlet.o, flipped(outside))
+            m.d.comb += [
+                assign.room[number].eq(outlet.room),
+                outlet.i.payload.eq(dispatch.o.payload),
+            ]
+            with m.If(dispatch.target == number):
+                m.d.comb += [
+                    outlet.reserve.eq(dispatch.take),
+                    outlet.i.valid.eq(dispatch.o.valid),
+                    dispatch.o.ready.eq(outlet.i.ready),
+                ]

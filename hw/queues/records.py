@@ -5,6 +5,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, Signature
 
 from ..regs import Config
+from ..regs.bar0 import GROUP_CONFIG
 from ..tlp.records import Tenant
 
 
@@ -93,6 +94,17 @@ class ErrorRecord(data.Struct):
     info: 32
 
 
+def group_shape(config: Config) -> data.StructLayout:
+    """What software has configured of a group: bitmaps ``queues`` and ``engines``, and ``flags``.
+
+    The members of ``flags`` are those of the register, at their places (DSA §9.2.23).
+    """
+    register = next(item for item in GROUP_CONFIG if item.name == "flags")
+    fields = {item.name: data.Field(item.width, item.lsb) for item in register.fields}
+    flags = data.FlexibleLayout(register.width, fields)
+    return data.StructLayout({"queues": config.queues, "engines": config.engines, "flags": flags})
+
+
 class QueueControl(Signature):
     """How commands act on the queues; seen from the side that gives them.
 
@@ -108,7 +120,7 @@ class QueueControl(Signature):
     open, close, shut : ``Out(1)``
         Pulses: the affected queues become enabled, busy (no longer accepting), disabled.
     watch : ``Out(1)``
-        Pulse: remember what the affected queues and the engine hold now. ``settled`` is meaningful
+        Pulse: remember what the affected queues and the engines hold now. ``settled`` is meaningful
         from the next clock on.
     settled : ``In(1)``
         All that was remembered is done: executed to the end, or discarded without a trace.
@@ -130,12 +142,8 @@ class QueueControl(Signature):
         Pulse: the configuration of all queues and groups becomes that after reset.
     enabled : ``In(config.queues)``
         Queues that accept descriptors.
-    grouped : ``In(config.queues)``
-        Queues in a group.
-    engines : ``In(config.engines)``
-        Engines in a group.
-    group_limits : ``In(1)``
-        A group asks for a limit that this device does not have.
+    groups : ``In(ArrayLayout(group_shape(config), config.groups))``
+        What software has configured of each group.
     ready : ``In(1)``
         No clearing under way.
     """
@@ -162,9 +170,7 @@ class QueueControl(Signature):
                 "clear": Out(1),
                 "clear_all": Out(1),
                 "enabled": In(queues),
-                "grouped": In(queues),
-                "engines": In(config.engines),
-                "group_limits": In(1),
+                "groups": In(data.ArrayLayout(group_shape(config), config.groups)),
                 "ready": In(1),
             }
         )

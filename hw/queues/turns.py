@@ -1,4 +1,4 @@
-"""Whose turn it is: queues of a group by priority (DSA §4.1)."""
+"""Whose turn it is: groups in turn, and queues of a group by priority (DSA §4.1)."""
 
 from amaranth import *
 from amaranth.lib import data
@@ -8,40 +8,54 @@ from ..regs import Config
 
 
 class Turns(Component):
-    """Choose a queue, round robin among those with credit left.
+    """Choose a queue: groups round robin, and within a group those of its queues with credit left.
 
     A queue starts with as many credits as its priority and pays one for each turn. Once no queue
-    with work has credit left, all start anew. So a queue that has work gets a turn after at most
-    as many turns of each other queue as that queue's priority, plus one: never more than 16 turns
-    for each other queue, whatever they do. Shares over time are as the priorities.
+    of a group with work has credit left, all of the group start anew. So a queue that has work
+    gets a turn after at most as many turns of each other queue of its group as that queue's
+    priority, plus one: never more than 16 turns for each of them, whatever they do. Before each of
+    those turns every other group has one at most. Shares within a group are as the priorities over
+    time; a group that may not have a turn holds up no other.
 
-    **Timing**: ``choice`` is combinational from ``ready``; starting anew costs one clock.
+    **Timing**: the choice follows ``ready`` and the credits by one clock and ``open`` at once;
+    starting anew costs two clocks. A choice that is taken must have been made two clocks or more
+    after the last one was.
 
     Parameters
     ----------
     config
-        ``queues`` counts.
+        ``queues`` and ``groups`` counts.
 
     Members
     -------
     ready : ``In(queues)``
         Queues that have work.
-    valid : ``Out(1)``, choice : ``Out(range(queues))``
-        The queue whose turn it is.
-    take : ``In(1)``
-        Pulse while ``valid``: it had its turn.
+    members : ``In``
+        For each group the bitmap of its queues; a queue is in one group at most.
+    open : ``In(groups)``
+        Groups that may have a turn.
+    valid : ``Out(1)``, choice : ``Out(range(queues))``, group : ``Out(range(groups))``
+        The queue whose turn it is, and its group.
+    take : ``In(1)``, taken : ``In(range(queues))``, taken_group : ``In(range(groups))``
+        Pulse: this queue, once chosen and ready ever since, has had its turn.
     load : ``In(queues)``, priority : ``In(4)``
         Queues whose priority becomes this; they start with full credit.
     """
 
     def __init__(self, config: Config):
-        self._queues = config.queues
+        self._queues, self._groups = config.queues, config.groups
+        index, group = range(max(config.queues, 2)), range(max(config.groups, 2))
         super().__init__(
             {
                 "ready": In(config.queues),
+                "members": In(data.ArrayLayout(config.queues, config.groups)),
+                "open": In(config.groups),
                 "valid": Out(1),
-                "choice": Out(range(max(config.queues, 2))),
+                "choice": Out(index),
+                "group": Out(group),
                 "take": In(1),
+                "taken": In(index),
+                "taken_group": In(group),
                 "load": In(config.queues),
                 "priority": In(4),
             }
@@ -49,27 +63,54 @@ class Turns(Component):
 
     def elaborate(self, platform):
         m = Module()
-        queues = self._queues
+        queues, groups = self._queues, self._groups
         credits = Signal(data.ArrayLayout(4, queues))
         priorities = Signal(data.ArrayLayout(4, queues))
-        later = Signal(queues)
-        able, above = Signal(queues), Signal(queues)
-        m.d.comb += [
+        # Looked at together, so that no queue seems to have work but no credit when it has both.
+        waiting, able = Signal(queues), Signal(queues)
+        m.d.sync += [
+            waiting.eq(self.ready),
             able.eq(self.ready & Cat(credits[i] != 0 for i in range(queues))),
-            above.eq(able & later),
-            self.valid.eq(able.any()),
         ]
-        candidates = Mux(above.any(), above, able)
-        for index in reversed(range(queues)):
-            with m.If(candidates[index]):
-                m.d.comb += self.choice.eq(index)
+        anew = 0
+        wanting = Signal(groups)
+        for group in range(groups):
+            members = self.members[group]
+            spent = (waiting & members).any() & ~(able & members).any()
+            anew |= members & spent.replicate(queues)
+            m.d.comb += wanting[group].eq((able & members).any() & self.open[group])
+        self._choose(m, wanting, able)
         for index in range(queues):
             with m.If(self.load[index]):
                 m.d.sync += [priorities[index].eq(self.priority), credits[index].eq(self.priority)]
-            with m.Elif(self.ready.any() & ~self.valid):
+            with m.Elif(anew[index]):
                 m.d.sync += credits[index].eq(priorities[index])
-            with m.Elif(self.take & (self.choice == index)):
+            with m.Elif(self.take & (self.taken == index)):
                 m.d.sync += credits[index].eq(credits[index] - 1)
-                # Those after this one, cyclically, come first next time.
-                m.d.sync += later.eq(((1 << queues) - 1) & ~((2 << index) - 1))
         return m
+
+    def _choose(self, m, wanting, able):
+        """The next group after the last one, and of its queues the next after its last one."""
+        later_groups, later = Signal(self._groups), Signal(self._queues)
+        first = Mux((wanting & later_groups).any(), wanting & later_groups, wanting)
+        m.d.comb += self.valid.eq(wanting.any())
+        for group in reversed(range(self._groups)):
+            with m.If(first[group]):
+                m.d.comb += self.group.eq(group)
+        own, above = Signal(self._queues), Signal(self._queues)
+        m.d.comb += [own.eq(able & self.members[self.group]), above.eq(own & later)]
+        candidates = Mux(above.any(), above, own)
+        for index in reversed(range(self._queues)):
+            with m.If(candidates[index]):
+                m.d.comb += self.choice.eq(index)
+
+        def after(number, size):
+            everything = (1 << size) - 1
+            return everything & ~((C(2, size + 1) << number) - 1)
+
+        with m.If(self.take):
+            members = self.members[self.taken_group]
+            m.d.sync += [
+                later_groups.eq(after(self.taken_group, self._groups)),
+                later.eq((later & ~members) | (after(self.taken, self._queues) & members)),
+            ]

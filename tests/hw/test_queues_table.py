@@ -153,16 +153,24 @@ def test_rewriting_all_that_was_read_is_harmless():
     run(scenario)
 
 
-def test_group_reads_back_what_it_has():
+def test_groups_read_back_what_they_have():
     async def scenario(ctx, bench):
-        group = bench.space.table("grpcfg").offset
-        for offset in range(0, 64, 8):
-            await bench.write(ctx, group + offset, ONES)
-        read = [await bench.read(ctx, group + offset) for offset in range(0, 64, 8)]
+        table = bench.space.table("grpcfg")
         flags = GROUP_CONFIG[2].mask()
-        assert read == [(1 << CONFIG.queues) - 1, 0, 0, 0, 1, flags, 0, 0]
-        await bench.write(ctx, group + 44, 0, 4)
-        assert await bench.read(ctx, group + 40) == flags & 0xFFFFFFFF
+        queues, engines = (1 << CONFIG.queues) - 1, (1 << CONFIG.engines) - 1
+        for number in range(CONFIG.groups):
+            group = table.entry(number)
+            for offset in range(0, 64, 8):
+                await bench.write(ctx, group + offset, ONES)
+            read = [await bench.read(ctx, group + offset) for offset in range(0, 64, 8)]
+            assert read == [queues, 0, 0, 0, engines, flags, 0, 0]
+            await bench.write(ctx, group + 44, 0, 4)
+            assert await bench.read(ctx, group + 40) == flags & 0xFFFFFFFF
+            await bench.write(ctx, group + 32, 0)
+            assert await bench.read(ctx, group) == queues
+        for number in range(CONFIG.groups):
+            assert await bench.read(ctx, table.entry(number) + 40) == flags & 0xFFFFFFFF
+        assert await bench.read(ctx, table.end) == 0
 
     run(scenario)
 

@@ -64,17 +64,18 @@ class Works(Component):
         m.submodules.engine = engine = self.engine
         connect(m, control.queues, queues.control)
         connect(m, control.abandon, engine.abandon)
+        work = queues.o_work[0]
         # A stall shows itself only between packets, as an engine's would.
         stalled, inside = Signal(), Signal()
         with m.If(engine.i_work.valid & engine.i_work.ready):
             m.d.sync += inside.eq(~engine.i_work.p.last)
         m.d.comb += [
             stalled.eq(self.stall & ~inside),
-            engine.i_work.payload.eq(queues.o_work.payload),
-            engine.i_work.valid.eq(queues.o_work.valid & ~stalled),
-            queues.o_work.ready.eq(engine.i_work.ready & ~stalled),
+            engine.i_work.payload.eq(work.payload),
+            engine.i_work.valid.eq(work.valid & ~stalled),
+            work.ready.eq(engine.i_work.ready & ~stalled),
         ]
-        connect(m, engine.o_done, queues.i_done)
+        connect(m, engine.o_done, queues.i_done[0])
         connect(m, queues.o_error, control.i_queue_error)
         connect(m, engine.o_error, control.i_engine_error)
         m.d.comb += [
@@ -347,6 +348,7 @@ class Bench:
         pasid_enable=1,
         privileged=0,
         max_transfer_log2=12,
+        max_batch_log2=1,
         mode=None,
         **limits,
     ):
@@ -364,13 +366,17 @@ class Bench:
                 privileged=privileged,
                 **(mode or {}),
             ),
-            "limits": layouts["limits"].pack(max_transfer_log2=max_transfer_log2, **limits),
+            "limits": layouts["limits"].pack(
+                max_transfer_log2=max_transfer_log2, max_batch_log2=max_batch_log2, **limits
+            ),
         }
         for name, value in values.items():
             await self.write(ctx, self.queue_offset(queue, name), value, 4)
 
-    async def configure_group(self, ctx, queues, *, engines=1, flags=0):
-        base = self.space.table("grpcfg").offset
+    async def configure_group(self, ctx, queues, *, engines=1, flags=None, group=0):
+        base = self.space.table("grpcfg").entry(group)
+        if flags is None:
+            flags = GROUP_CONFIG[2].pack(read_buffers_allowed=min(self.config.tags, 255))
         await self.write(ctx, base + GROUP_CONFIG[0].offset, queues)
         await self.write(ctx, base + GROUP_CONFIG[1].offset, engines)
         await self.write(ctx, base + GROUP_CONFIG[2].offset, flags)

@@ -4,6 +4,7 @@ Knows the register map and a :class:`~driver.transport.Transport`, and nothing e
 """
 
 from .adi import Adi
+from .batch import BatchList
 from .comparisons import (
     ApplyDelta,
     Compare,
@@ -50,6 +51,7 @@ from .failures import (
     MemoryFailed,
     OperationFailed,
 )
+from .member import BatchFailed, Member
 from .operation import Operation
 from .queues import Queue
 from .service import ErrorReport
@@ -62,6 +64,8 @@ __all__ = [
     "Adi",
     "ApplyDelta",
     "Batch",
+    "BatchFailed",
+    "BatchList",
     "BatchResult",
     "Buffer",
     "CacheFlush",
@@ -88,6 +92,7 @@ __all__ = [
     "ErrorReport",
     "Fill",
     "InterruptRefused",
+    "Member",
     "MemoryFailed",
     "MemoryMove",
     "MissedBell",

@@ -1,10 +1,12 @@
 """Assignable device interfaces: a queue, a PASID and vectors that belong together."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from hw.regs.commands import Command, CommandError
 from hw.regs.descriptor import Status
 
+from .batch import BatchList
 from .commands import Commands
 from .descriptors import Descriptor
 from .errors import (
@@ -15,6 +17,7 @@ from .errors import (
     OperationTimeout,
     SettingsError,
 )
+from .limits import Limits
 from .operation import Operation
 from .queues import Queue
 from .records import Records
@@ -43,6 +46,8 @@ class Adi(Verbs):
     -------
     queue, pasid, vectors
         What it consists of.
+    records
+        Its places for completion records.
     submitted, completed, bells, retries
         Descriptors submitted; those whose bell or drain has reported them; messages received;
         submissions that were tried again because the queue was full. At rest, and unless a
@@ -72,7 +77,7 @@ class Adi(Verbs):
         self._transport = transport
         self._commands = commands
         self._timeouts = timeouts
-        self._records = Records(transport, pasid)
+        self.records = Records(transport, pasid)
         self._buffers: list[Buffer] = []
         self._waiting: list[dict[Operation[Any], None]] = []
         self._busy = 0
@@ -82,6 +87,11 @@ class Adi(Verbs):
     def bells(self) -> int:
         """Messages that its vectors have received."""
         return sum(vector.bells for vector in self.vectors)
+
+    @property
+    def limits(self) -> Limits:
+        """What its queue takes."""
+        return self.queue.limits
 
     @property
     def outstanding(self) -> int:
@@ -100,22 +110,29 @@ class Adi(Verbs):
         buffer.free()
 
     async def submit(
-        self, descriptor: Descriptor[Result], *, vector: int = 0, check: bool = True
+        self,
+        descriptor: Descriptor[Result],
+        *,
+        vector: int = 0,
+        check: bool = True,
+        release: Callable[[], None] | None = None,
     ) -> Operation[Result]:
         """Submit a descriptor whose completion rings the given one of :attr:`vectors`.
 
         What the queue would refuse is refused before it is submitted, unless ``check`` is off: then
-        the device says so in the completion record.
+        the device says so in the completion record. ``release`` is called when the device has no
+        business with the descriptor any more, even if it was never submitted.
         """
-        self.refuse_closed()
-        if not 0 <= vector < len(self.vectors):
-            raise SettingsError(f"the ADI has vectors 0 to {len(self.vectors) - 1}, not {vector}")
-        if check:
-            descriptor.check(self.queue.limits)
-        record = self._records.take()
+        try:
+            self._refuse(descriptor, vector, check)
+        except SettingsError:
+            if release is not None:
+                release()
+            raise
+        record = self.records.take()
         limit = self._timeouts.operation
         operation = Operation(
-            self._transport, descriptor, record, limit, self._expire, self._desert
+            self._transport, descriptor, record, limit, self._expire, self._desert, release
         )
         chosen = self.vectors[vector]
         data = descriptor.encode(
@@ -127,7 +144,8 @@ class Adi(Verbs):
             self.retries += await self.queue.submit(data, ims=chosen.table is VectorTable.IMS)
         except (Exception, GeneratorExit):
             del self._waiting[vector][operation]
-            self._records.give(record)
+            self.records.give(record)
+            operation.release()
             raise
         except BaseException:
             self.queue.outstanding += 1
@@ -137,6 +155,18 @@ class Adi(Verbs):
             self._busy -= 1
         self.submitted += 1
         return operation
+
+    def _refuse(self, descriptor: Descriptor[Any], vector: int, check: bool) -> None:
+        if self._closed:
+            raise SettingsError("the ADI was destroyed")
+        if not 0 <= vector < len(self.vectors):
+            raise SettingsError(f"the ADI has vectors 0 to {len(self.vectors) - 1}, not {vector}")
+        if check:
+            descriptor.check(self.limits)
+
+    def batch(self, *, vector: int = 0) -> BatchList:
+        """Collect operations and submit them as one; see :class:`~driver.batch.BatchList`."""
+        return BatchList(self, vector)
 
     async def run(self, descriptor: Descriptor[Result]) -> Result:
         """Submit a descriptor, wait for its bell, and return what it has found."""
@@ -165,7 +195,7 @@ class Adi(Verbs):
         completion = operation.record.read()
         self.completed += 1
         self.queue.retire()
-        self._records.give(operation.record)
+        self.records.give(operation.record)
         operation.finish(completion, rung=rung)
 
     async def _expire(self, operation: Operation[Any]) -> None:
@@ -212,7 +242,7 @@ class Adi(Verbs):
 
     def _give_up(self, operation: Operation[Any], error: DriverError) -> None:
         self.queue.retire()
-        self._records.give(operation.record)
+        self.records.give(operation.record)
         operation.finish(error)
 
     async def _quiesce(self, command: Command) -> None:
@@ -221,11 +251,6 @@ class Adi(Verbs):
         except CommandFailed as error:
             if error.error not in NOTHING_TO_DRAIN:
                 raise
-
-    def refuse_closed(self) -> None:
-        """Refuse to work for an ADI that is gone."""
-        if self._closed:
-            raise SettingsError("the ADI was destroyed")
 
     async def close(self) -> None:
         """Take no more submissions; wait for those under way and for deserted ones, then drain."""
@@ -243,7 +268,7 @@ class Adi(Verbs):
         """Give records and buffers back. Nothing of the ADI can write or interrupt any more."""
         self._closed = True
         self._settle(OperationAborted("the ADI was destroyed first"))
-        self._records.free()
+        self.records.free()
         for buffer in self._buffers:
             buffer.free()
         self._buffers.clear()

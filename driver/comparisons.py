@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from hw.regs.descriptor import DELTA_BYTES, DELTA_LIMIT_BYTES, Flag, Opcode
 
 from .completion import Completion
-from .descriptors import NO_FLAGS, Descriptor, Limits, Silent
+from .descriptors import NO_FLAGS, Descriptor, Silent
 from .errors import SettingsError
+from .limits import Limits
 
 WORD_BYTES = 8
 """Delta records speak of memory in units of this many bytes."""

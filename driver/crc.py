@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from hw.regs.descriptor import Flag, Opcode
 
 from .completion import Completion
-from .descriptors import NO_FLAGS, Descriptor, Limits
+from .descriptors import NO_FLAGS, Descriptor
 from .errors import SettingsError
+from .limits import Limits
 
 SEED_ALIGN = 4
 

@@ -10,6 +10,7 @@ from hw.regs.descriptor import DESCRIPTOR, DESCRIPTOR_BYTES, LAYOUTS, Flag, Opco
 
 from .completion import Completion
 from .errors import SettingsError
+from .limits import Limits
 
 Result = TypeVar("Result", covariant=True)
 
@@ -20,26 +21,6 @@ DUALCAST_ALIGN = 0x1000
 """The two destinations of a Dualcast have the same offset in a page of this size."""
 
 _COMMON = {item.name for item in LAYOUTS[Opcode.NOP].fields}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a queue takes.
-
-    Parameters
-    ----------
-    max_transfer_bytes
-        Largest transfer.
-    min_batch, max_batch
-        Fewest and most descriptors of a batch.
-    operations
-        Bit n: opcode n is allowed.
-    """
-
-    max_transfer_bytes: int
-    min_batch: int
-    max_batch: int
-    operations: int
 
 
 class Descriptor(Generic[Result]):
@@ -285,7 +266,7 @@ class BatchResult:
 
 @dataclass(frozen=True)
 class Batch(Descriptor[BatchResult]):
-    """Executes a list of descriptors in memory; :class:`driver.batch.BatchList` writes such a list.
+    """Executes a list of descriptors in memory; :class:`driver.batch.BatchList` writes it.
 
     Parameters
     ----------

@@ -34,6 +34,7 @@ class Operation(Generic[Result]):
         timeout_cycles: int,
         expire: "Callable[[Operation[Any]], Awaitable[None]]",
         desert: "Callable[[Operation[Any]], None]",
+        release: Callable[[], None] | None = None,
     ) -> None:
         self.descriptor = descriptor
         self.submitted_at = transport.now()
@@ -43,6 +44,7 @@ class Operation(Generic[Result]):
         self._timeout_cycles = timeout_cycles
         self._expire = expire
         self._desert = desert
+        self._release = release
         self._event = transport.event()
         self._outcome: Completion | DriverError | None = None
 
@@ -89,4 +91,11 @@ class Operation(Generic[Result]):
         if rung:
             self.rung_at = self._transport.now()
         self._outcome = outcome
+        self.release()
         self._event.set()
+
+    def release(self) -> None:
+        """Give back, once, what the device needed besides the record; it uses it no more."""
+        release, self._release = self._release, None
+        if release is not None:
+            release()

@@ -9,9 +9,9 @@ from hw.regs.descriptor import DESCRIPTOR_BYTES
 
 from .backoff import Backoff
 from .commands import Commands
-from .descriptors import Limits
 from .discovery import Capabilities
 from .errors import DriverError, QueueFull, SettingsError, SubmissionRejected
+from .limits import Limits
 from .registers import Registers
 from .settings import FIELDS, Mode, QueueSettings
 from .timeouts import Timeouts

@@ -31,8 +31,8 @@ from driver import (
     SettingsError,
 )
 from driver.backoff import Backoff
-from driver.descriptors import Limits
 from driver.failures import failure
+from driver.limits import Limits
 from hw.regs.descriptor import LAYOUTS, OPERATIONS_IMPLEMENTED, Flag, Opcode, Status
 
 LIMITS = Limits(4096, 1, 8, OPERATIONS_IMPLEMENTED)

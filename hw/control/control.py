@@ -5,18 +5,23 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..csr.bus import CsrSignature
-from ..flow.arbiter import Arbiter
 from ..interrupts.records import Vector
-from ..pcie.records import Settings
+from ..pcie.records import Settings, WriteCommand
 from ..queues.abandon import Abandon
 from ..queues.records import ErrorRecord, QueueControl
 from ..regs import Config
 from ..regs.bar0 import bar0
-from ..regs.commands import CommandError, DeviceState, SoftwareError
+from ..regs.commands import CommandError, DeviceState
+from ..tlp.records import packet_stream
 from .error_log import ErrorLog
+from .errors import ErrorRouter
+from .event_log import EventLog
 from .handles import Handles
 from .registers import Registers
 from .runner import CommandRunner
+
+LOG_ENTRIES_MIN = 64
+"""The smallest event log (DSA §9.2.16)."""
 
 
 class Control(Component):
@@ -45,11 +50,16 @@ class Control(Component):
     o_event : ``Out(stream.Signature(Vector))``
         Vector 0 of the MSI-X table. Its Ignore bit does not concern these events.
     i_queue_error, i_engine_error : ``In(stream.Signature(ErrorRecord))``
+    o_write : ``Out(packet_stream(WriteCommand, data_width))``
+    i_written : ``In(stream.Signature(1))``
+        Entries of the event log, and the answer to each: 1 if it was dropped.
     queues : ``Out(QueueControl(config))``
     abandon : ``Out(Abandon(config))``
         Which descriptors the engine is to abandon.
     user_interrupts : ``Out(1)``
         Unprivileged descriptors may ask for interrupts (GENCFG).
+    staged : ``Out(1)``
+        Portals take descriptors in pieces.
     store_busy : ``In(1)``
         Message storage holds a message, or is clearing itself.
     reset_ims : ``Out(1)``
@@ -65,9 +75,12 @@ class Control(Component):
                 "o_event": Out(stream.Signature(Vector)),
                 "i_queue_error": In(stream.Signature(ErrorRecord)),
                 "i_engine_error": In(stream.Signature(ErrorRecord)),
+                "o_write": Out(packet_stream(WriteCommand, config.data_width)),
+                "i_written": In(stream.Signature(1)),
                 "queues": Out(QueueControl(config)),
                 "abandon": Out(Abandon(config)),
                 "user_interrupts": Out(1),
+                "staged": Out(1),
                 "store_busy": In(1),
                 "reset_ims": Out(1),
             }
@@ -80,18 +93,21 @@ class Control(Component):
         m.submodules.runner = runner = CommandRunner(config)
         m.submodules.handles = handles = Handles(config)
         m.submodules.errors = errors = ErrorLog()
+        m.submodules.log = log = EventLog(config)
         connect(m, flipped(self.csr), registers.csr)
         connect(m, runner.queues, flipped(self.queues))
         connect(m, runner.o_handle, handles.i)
         connect(m, handles.o, runner.i_handle)
+        connect(m, log.o_write, flipped(self.o_write))
+        connect(m, flipped(self.i_written), log.i_written)
 
         status = bar0(config).register("cmdstatus")
-        gencfg = bar0(config).register("gencfg")
         m.d.comb += [
             runner.start.eq(registers.command_written & ~runner.active),
             runner.command.eq(registers.command),
             runner.settings.eq(self.settings),
             runner.store_busy.eq(self.store_busy),
+            runner.log_busy.eq(log.busy),
             runner.cleared.eq(handles.ready),
             runner.configuration_error.eq(self._configuration_error(m, registers)),
             registers.locked.eq(runner.state != DeviceState.DISABLED),
@@ -107,20 +123,26 @@ class Control(Component):
             errors.clear_overflow.eq(registers.error_clear[1]),
             handles.clear.eq(runner.reset),
             self.reset_ims.eq(runner.reset),
-            self.user_interrupts.eq(registers.gencfg[gencfg["user_interrupts"].lsb]),
+            self.user_interrupts.eq(self._bit(registers.gencfg, "gencfg", "user_interrupts")),
+            self.staged.eq(self._bit(registers.ext_control, "ext_control", "staged_submission")),
             self.abandon.valid.eq(self.queues.discard),
         ]
         for name in ("affected", "by_pasid", "pasid"):
             m.d.comb += getattr(self.abandon, name).eq(getattr(runner.queues, name))
         self._watch_settings(m, runner)
-        self._gather_errors(m, runner, registers, errors)
-        self._ring(m, runner, registers, errors)
+        self._keep_log(m, runner, registers, log)
+        self._gather_errors(m, runner, registers, errors, log)
+        self._ring(m, runner, registers, errors, log)
         return m
+
+    def _bit(self, value, register, field):
+        """A flag of a register."""
+        return value[bar0(self._config).register(register)[field].lsb]
 
     def _configuration_error(self, m, registers):
         """What is wrong with GENCFG and EVLCFG (DSA §5.1)."""
         space, settings = bar0(self._config), self.settings
-        log_enable = registers.gencfg[space.register("gencfg")["event_log"].lsb]
+        log_enable = self._bit(registers.gencfg, "gencfg", "event_log")
         evlcfg = space.register("evlcfg")
         pasid = registers.evlcfg[evlcfg["pasid_enable"].lsb]
         privileged = registers.evlcfg[evlcfg["privileged"].lsb]
@@ -129,7 +151,10 @@ class Control(Component):
             (pasid & ~settings.pasid_enable) | (privileged & ~(pasid & settings.pasid_privileged))
         ):
             m.d.comb += error.eq(CommandError.PASID)
-        with m.If(log_enable):
+        # In units of an entry, 58 bits hold the address of any.
+        base = registers.evlcfg[evlcfg["base"].lsb : evlcfg["base"].msb + 1] << 6
+        size = registers.evlcfg[evlcfg["size"].lsb : evlcfg["size"].msb + 1]
+        with m.If(log_enable & ((size < LOG_ENTRIES_MIN) | (base + size > 1 << 58))):
             m.d.comb += error.eq(CommandError.EVENT_LOG)
         return error
 
@@ -143,38 +168,42 @@ class Control(Component):
         )
         m.d.comb += runner.halt.eq(active & (~settings.bus_master | (pasid != before)))
 
-    def _gather_errors(self, m, runner, registers, errors):
-        """Errors of all sources, one at a time, into the log."""
-        m.submodules.merge = merge = Arbiter(ErrorRecord, 4)
-        connect(m, flipped(self.i_queue_error), merge.i[0])
-        connect(m, flipped(self.i_engine_error), merge.i[1])
-        own = (
-            (merge.i[2], SoftwareError.ENABLE_CHANGED, runner.halt),
-            (
-                merge.i[3],
-                SoftwareError.COMMAND_WHILE_ACTIVE,
-                registers.command_written & runner.active,
-            ),
-        )
-        for source, code, event in own:
-            m.d.comb += source.p.code.eq(code)
-            with m.If(event):
-                m.d.sync += source.valid.eq(1)
-            with m.Elif(source.ready):
-                m.d.sync += source.valid.eq(0)
-        connect(m, merge.o, errors.i)
+    def _keep_log(self, m, runner, registers, log):
+        """The event log starts anew with the device, if it is enabled at all."""
+        m.d.comb += [
+            log.evlcfg.eq(registers.evlcfg),
+            log.start.eq(runner.started & self._bit(registers.gencfg, "gencfg", "event_log")),
+            log.head.eq(registers.log_head),
+            log.allow.eq(self._bit(registers.genctrl, "genctrl", "event_log_interrupt")),
+            log.acknowledge.eq(registers.log_acknowledge),
+            registers.log_start.eq(log.start),
+            registers.log_tail.eq(log.tail),
+            registers.log_pending.eq(log.pending),
+        ]
 
-    def _ring(self, m, runner, registers, errors):
+    def _gather_errors(self, m, runner, registers, errors, log):
+        """Errors of all sources, into SWERROR or the event log; a halted device writes nothing."""
+        m.submodules.router = router = ErrorRouter()
+        connect(m, flipped(self.i_queue_error), router.i_queue)
+        connect(m, flipped(self.i_engine_error), router.i_engine)
+        connect(m, log.o_error, router.i_log)
+        connect(m, router.o_register, errors.i)
+        connect(m, router.o_log, log.i)
+        working = (runner.state == DeviceState.ENABLED) | (runner.state == DeviceState.DRAINING)
+        m.d.comb += [
+            router.halt.eq(runner.halt),
+            router.refused.eq(registers.command_written & runner.active),
+            router.logged.eq(working & self._bit(registers.gencfg, "gencfg", "event_log")),
+        ]
+
+    def _ring(self, m, runner, registers, errors, log):
         """Causes, and the vector that announces them."""
-        genctrl, intcause = (bar0(self._config).register(n) for n in ("genctrl", "intcause"))
-
-        def allowed(name):
-            return registers.genctrl[genctrl[name].lsb]
-
+        intcause = bar0(self._config).register("intcause")
         causes = {
-            "error": errors.raised & allowed("error_interrupt"),
-            "halt": runner.halt & allowed("halt_interrupt"),
+            "error": errors.raised & self._bit(registers.genctrl, "genctrl", "error_interrupt"),
+            "halt": runner.halt & self._bit(registers.genctrl, "genctrl", "halt_interrupt"),
             "command": runner.finished,
+            "event_log": log.raised,
         }
         for name, cause in causes.items():
             m.d.comb += registers.cause[intcause[name].lsb].eq(cause)

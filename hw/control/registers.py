@@ -10,7 +10,7 @@ from ..regs.capabilities import constants
 from ..regs.schema import Access
 
 _LOCKED = ("gencfg", "evlcfg")
-_CLEARED = ("gencfg", "genctrl", "evlcfg")
+_CLEARED = ("gencfg", "genctrl", "evlcfg", "ext_control")
 
 
 class Registers(Component):
@@ -31,7 +31,7 @@ class Registers(Component):
         The device is not disabled: GENCFG and EVLCFG ignore writes.
     clear : ``In(1)``
         Pulse: what Reset Device clears takes its reset value.
-    gencfg, genctrl, evlcfg : ``Out``
+    gencfg, genctrl, evlcfg, ext_control : ``Out``
         Stored values.
     gensts, cmdstatus : ``In(32)``, swerror : ``In(256)``
         Values to show.
@@ -41,6 +41,12 @@ class Registers(Component):
         Pulse: CMD is written with ``command``; bytes not written are 0.
     error_clear : ``Out(2)``
         Pulses: software clears bit 0 or 1 of SWERROR.
+    log_start : ``In(1)``
+        Pulse: the head of the event log becomes 0.
+    log_head : ``Out(16)``, log_tail : ``In(16)``, log_pending : ``In(1)``
+        EVLSTATUS.
+    log_acknowledge : ``Out(1)``
+        Pulse: software clears the pending bit of EVLSTATUS.
     """
 
     def __init__(self, config: Config):
@@ -54,6 +60,7 @@ class Registers(Component):
                 "gencfg": Out(32),
                 "genctrl": Out(32),
                 "evlcfg": Out(128),
+                "ext_control": Out(32),
                 "gensts": In(32),
                 "cmdstatus": In(32),
                 "swerror": In(256),
@@ -61,6 +68,11 @@ class Registers(Component):
                 "command": Out(32),
                 "command_written": Out(1),
                 "error_clear": Out(2),
+                "log_start": In(1),
+                "log_head": Out(16),
+                "log_tail": In(16),
+                "log_pending": In(1),
+                "log_acknowledge": Out(1),
             }
         )
 
@@ -69,16 +81,21 @@ class Registers(Component):
         access = self.csr.access.p
         strobe = Cat(bit.replicate(8) for bit in access.strobe)
         result, written, causes = Signal(64), Signal(), Signal(32)
-        evlstatus = Signal(64)
+        evlstatus = self._space.register("evlstatus")
+        pending = evlstatus["interrupt_pending"].lsb
         stored = {
             "gencfg": self.gencfg,
             "genctrl": self.genctrl,
             "evlcfg": self.evlcfg,
-            "evlstatus": evlstatus,
+            "evlstatus": self.log_head,
+            "ext_control": self.ext_control,
         }
         shown = {
             **{name: Const(value, 256) for name, value in self._constants.items()},
             **stored,
+            "evlstatus": self.log_head
+            | (self.log_tail << evlstatus["tail"].lsb)
+            | (self.log_pending << pending),
             "gensts": self.gensts,
             "intcause": causes,
             "cmdstatus": self.cmdstatus,
@@ -106,6 +123,8 @@ class Registers(Component):
         for name, register in stored.items():
             locked = self.locked if name in _LOCKED else Const(0, 1)
             self._store(m, name, register, written & ~locked)
+        with m.If(self.log_start):
+            m.d.sync += self.log_head.eq(0)
 
         def at(name):
             return written & (access.address == self._space.register(name).offset)
@@ -116,6 +135,7 @@ class Registers(Component):
             self.command.eq(access.data & strobe),
             self.command_written.eq(at("cmd") & access.strobe[:4].any()),
             self.error_clear.eq(Mux(at("swerror"), access.data & strobe, 0)),
+            self.log_acknowledge.eq(at("evlstatus") & (access.data & strobe)[pending]),
         ]
         return m
 

@@ -53,11 +53,15 @@ class CommandRunner(Component):
     halted : ``Out(1)``, state : ``Out(DeviceState)``
     resetting : ``Out(1)``
         Reset Device is under way.
+    started : ``Out(1)``
+        Pulse: the device becomes enabled.
     settings : ``In(Settings)``
     configuration_error : ``In(8)``
         What is wrong with the device-wide registers, or 0.
     store_busy : ``In(1)``
         Message storage holds a message or is clearing itself.
+    log_busy : ``In(1)``
+        The event log holds an event.
     reset : ``Out(1)``
         Pulse: all stores and registers that Reset Device clears are to clear themselves.
     cleared : ``In(1)``
@@ -80,9 +84,11 @@ class CommandRunner(Component):
                 "halted": Out(1),
                 "state": Out(DeviceState, init=DeviceState.DISABLED),
                 "resetting": Out(1),
+                "started": Out(1),
                 "settings": In(Settings),
                 "configuration_error": In(8),
                 "store_busy": In(1),
+                "log_busy": In(1),
                 "reset": Out(1),
                 "cleared": In(1),
                 "queues": Out(QueueControl(config)),
@@ -113,8 +119,6 @@ class CommandRunner(Component):
             self.o_handle.p.vector.ims.eq(command[16]),
             self.o_handle.p.release.eq(~command[20]),
         ]
-        with m.If(self.halt):
-            m.d.sync += self.state.eq(DeviceState.HALTED)
 
         waiting = Signal(range(SETTLE_CYCLES))
         with m.FSM():
@@ -147,6 +151,8 @@ class CommandRunner(Component):
                 with m.If(self.halted & ~plan.discard & (self.error == 0)):
                     m.d.sync += [self.error.eq(CommandError.HARDWARE), self.result.eq(0)]
                 m.next = "IDLE"
+        with m.If(self.halt):
+            m.d.sync += self.state.eq(DeviceState.HALTED)
         discarding = self.active & plan.discard & (judge.error == 0)
         m.d.comb += queues.discard.eq(discarding | self.halted)
         return m
@@ -183,8 +189,10 @@ class CommandRunner(Component):
                 (self.configuration_error != 0, self.configuration_error),
             )
             m.d.sync += self.state.eq(DeviceState.ENABLED)
+            m.d.comb += self.started.eq(1)
             for fault, error in reversed(faults):
                 with m.If(fault):
+                    m.d.comb += self.started.eq(0)
                     m.d.sync += [self.error.eq(error), self.state.eq(DeviceState.DISABLED)]
             m.next = "REPORT"
 
@@ -240,7 +248,7 @@ class CommandRunner(Component):
             # What message storage cannot send for want of Bus Master is not waited for.
             with m.If(waiting != 0):
                 m.d.sync += waiting.eq(waiting - 1)
-            with m.Elif(~self.store_busy | ~self.settings.bus_master):
+            with m.Elif(~self.log_busy & (~self.store_busy | ~self.settings.bus_master)):
                 m.next = "SHUT"
         with m.State("SHUT"):
             m.d.comb += queues.shut.eq(plan.shut)

@@ -153,7 +153,7 @@ def test_traffic_classes_and_read_buffers_are_accepted():
     run(scenario)
 
 
-def test_event_log_is_refused():
+def test_event_log_without_entries_is_refused():
     async def scenario(ctx, bench):
         await bench.configure_queue(ctx, 0)
         await bench.configure_group(ctx, 1)

@@ -260,6 +260,9 @@
 #define TOCSIN_EXT_IMS                                    0x1020
 #define TOCSIN_EXT_IMS_VECTORS_SHIFT                      0
 #define TOCSIN_EXT_IMS_VECTORS_MASK                       0xffffffffu
+#define TOCSIN_EXT_CONTROL                                0x1028
+#define TOCSIN_EXT_CONTROL_STAGED_SUBMISSION_SHIFT        0
+#define TOCSIN_EXT_CONTROL_STAGED_SUBMISSION_MASK         0x1u
 
 /* An entry of the MSI-X permission table */
 #define TOCSIN_MSIXPERM_CONTROL                           0x0
@@ -507,10 +510,20 @@
 
 /* Operations that this device implements (DSA §8.1.2). */
 #define TOCSIN_OPCODE_NOP                                 0x0
+#define TOCSIN_OPCODE_BATCH                               0x1
 #define TOCSIN_OPCODE_DRAIN                               0x2
 #define TOCSIN_OPCODE_MEMORY_MOVE                         0x3
+#define TOCSIN_OPCODE_FILL                                0x4
+#define TOCSIN_OPCODE_COMPARE                             0x5
+#define TOCSIN_OPCODE_COMPARE_PATTERN                     0x6
+#define TOCSIN_OPCODE_CREATE_DELTA                        0x7
+#define TOCSIN_OPCODE_APPLY_DELTA                         0x8
+#define TOCSIN_OPCODE_DUALCAST                            0x9
+#define TOCSIN_OPCODE_CRC                                 0x10
+#define TOCSIN_OPCODE_COPY_CRC                            0x11
+#define TOCSIN_OPCODE_CACHE_FLUSH                         0x20
 
-/* Descriptor flags (DSA §8.1.3). */
+/* Descriptor flags (DSA §8.1.3); bits 23:16 mean something else for each operation. */
 #define TOCSIN_FLAG_FENCE                                 0x1
 #define TOCSIN_FLAG_BLOCK_ON_FAULT                        0x2
 #define TOCSIN_FLAG_COMPLETION_ADDRESS_VALID              0x4
@@ -526,6 +539,9 @@
 #define TOCSIN_FLAG_STRICT_ORDERING                       0x2000
 #define TOCSIN_FLAG_DESTINATION_READBACK                  0x4000
 #define TOCSIN_FLAG_DESTINATION_STEERING                  0x8000
+#define TOCSIN_FLAG_READ_SEED                             0x10000
+#define TOCSIN_FLAG_BYPASS_INVERSION                      0x20000
+#define TOCSIN_FLAG_BYPASS_REFLECTION                     0x40000
 
 /* Completion record status, bits 6:0 (DSA §5.8.1). */
 #define TOCSIN_STATUS_NONE                                0x0
@@ -535,12 +551,17 @@
 #define TOCSIN_STATUS_PAGE_FAULT_RESPONSE                 0x4
 #define TOCSIN_STATUS_BATCH_FAILED                        0x5
 #define TOCSIN_STATUS_BATCH_PAGE_FAULT                    0x6
+#define TOCSIN_STATUS_DELTA_ORDER                         0x7
+#define TOCSIN_STATUS_DELTA_OFFSET                        0x8
 #define TOCSIN_STATUS_BAD_OPCODE                          0x10
 #define TOCSIN_STATUS_BAD_FLAGS                           0x11
 #define TOCSIN_STATUS_RESERVED_NOT_ZERO                   0x12
 #define TOCSIN_STATUS_BAD_TRANSFER_SIZE                   0x13
 #define TOCSIN_STATUS_BAD_DESCRIPTOR_COUNT                0x14
+#define TOCSIN_STATUS_BAD_VALUE                           0x15
 #define TOCSIN_STATUS_OVERLAP                             0x16
+#define TOCSIN_STATUS_DUALCAST_ALIGNMENT                  0x17
+#define TOCSIN_STATUS_LIST_ALIGNMENT                      0x18
 #define TOCSIN_STATUS_BAD_HANDLE                          0x19
 #define TOCSIN_STATUS_COMPLETION_TRANSLATION              0x1a
 #define TOCSIN_STATUS_COMPLETION_ALIGNMENT                0x1b

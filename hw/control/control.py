@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..csr.bus import CsrSignature
 from ..flow.arbiter import Arbiter
-from ..interrupts.records import Vector
+from ..interrupts.records import Event
 from ..pcie.records import Settings
 from ..queues.abandon import Abandon
 from ..queues.records import ErrorRecord, QueueControl
@@ -42,8 +42,8 @@ class Control(Component):
     csr : ``In(CsrSignature())``
         BAR0 but for its tables.
     settings : ``In(Settings)``
-    o_event : ``Out(stream.Signature(Vector))``
-        Vector 0 of the MSI-X table. Its Ignore bit does not concern these events.
+    o_event : ``Out(stream.Signature(Event))``
+        For vector 0 of the MSI-X table; no completions, so Ignore does not concern them.
     i_queue_error, i_engine_error : ``In(stream.Signature(ErrorRecord))``
     queues : ``Out(QueueControl(config))``
     abandon : ``Out(Abandon(config))``
@@ -62,7 +62,7 @@ class Control(Component):
             {
                 "csr": In(CsrSignature()),
                 "settings": In(Settings),
-                "o_event": Out(stream.Signature(Vector)),
+                "o_event": Out(stream.Signature(Event)),
                 "i_queue_error": In(stream.Signature(ErrorRecord)),
                 "i_engine_error": In(stream.Signature(ErrorRecord)),
                 "queues": Out(QueueControl(config)),

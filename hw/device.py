@@ -7,7 +7,7 @@ from .control.control import Control
 from .csr.decoder import CsrDecoder
 from .engine.engine import Engine
 from .flow.arbiter import Arbiter
-from .interrupts.records import Vector
+from .interrupts.records import Event
 from .interrupts.store import MessageStore
 from .pcie.completer import Completer
 from .pcie.config_space import ConfigSpace
@@ -79,7 +79,7 @@ class Device(Component):
         m.submodules.queues = anew(queues := WorkQueues(config))
         m.submodules.engine = anew(engine := Engine(config))
         m.submodules.control = anew(control := Control(config))
-        m.submodules.events = anew(events := Arbiter(Vector, 2))
+        m.submodules.events = anew(events := Arbiter(Event, 2))
 
         connect(m, flipped(self.i), receiver.i)
         connect(m, receiver.o_posted, completer.i_posted)

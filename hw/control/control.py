@@ -5,7 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..csr.bus import CsrSignature
-from ..interrupts.records import Vector
+from ..interrupts.records import Event
 from ..pcie.records import Settings, WriteCommand
 from ..queues.abandon import Abandon
 from ..queues.records import ErrorRecord, QueueControl
@@ -47,8 +47,8 @@ class Control(Component):
     csr : ``In(CsrSignature())``
         BAR0 but for its tables.
     settings : ``In(Settings)``
-    o_event : ``Out(stream.Signature(Vector))``
-        Vector 0 of the MSI-X table. Its Ignore bit does not concern these events.
+    o_event : ``Out(stream.Signature(Event))``
+        For vector 0 of the MSI-X table; no completions, so Ignore does not concern them.
     i_queue_error, i_engine_error : ``In(stream.Signature(ErrorRecord))``
     o_write : ``Out(packet_stream(WriteCommand, data_width))``
     i_written : ``In(stream.Signature(1))``
@@ -72,7 +72,7 @@ class Control(Component):
             {
                 "csr": In(CsrSignature()),
                 "settings": In(Settings),
-                "o_event": Out(stream.Signature(Vector)),
+                "o_event": Out(stream.Signature(Event)),
                 "i_queue_error": In(stream.Signature(ErrorRecord)),
                 "i_engine_error": In(stream.Signature(ErrorRecord)),
                 "o_write": Out(packet_stream(WriteCommand, config.data_width)),

@@ -5,7 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..flow.arbiter import Arbiter
-from ..interrupts.records import Check, Vector
+from ..interrupts.records import Check, Event
 from ..pcie.records import ReadChunk, ReadCommand, ReadStatus, Settings, WriteCommand
 from ..queues.abandon import Abandon
 from ..queues.records import Done, ErrorRecord, Work
@@ -43,7 +43,7 @@ class Engine(Component):
     i_work : ``In(packet_stream(Work, data_width))``
     o_check : ``Out(stream.Signature(Check))``, i_verdict : ``In(stream.Signature(1))``
         May this descriptor ring this vector?
-    o_event : ``Out(stream.Signature(Vector))``
+    o_event : ``Out(stream.Signature(Event))``
         Completion interrupts.
     o_read, i_read, stop_read, o_write, i_written
         Of the requester; ``stop_read`` is its ``stop``.
@@ -67,7 +67,7 @@ class Engine(Component):
                 "i_work": In(packet_stream(Work, width)),
                 "o_check": Out(stream.Signature(Check)),
                 "i_verdict": In(stream.Signature(1)),
-                "o_event": Out(stream.Signature(Vector)),
+                "o_event": Out(stream.Signature(Event)),
                 "o_read": Out(stream.Signature(ReadCommand)),
                 "i_read": In(packet_stream(ReadChunk, width)),
                 "stop_read": Out(1),
@@ -213,6 +213,7 @@ class Engine(Component):
             self.o_done.p.queue.eq(job.queue),
             self.o_event.p.index.eq(job.handle),
             self.o_event.p.ims.eq(job.ims),
+            self.o_event.p.completion.eq(1),
             move.i.p.source.eq(job.source),
             move.i.p.destination.eq(job.destination),
             move.i.p.size_bytes.eq(job.size_bytes),

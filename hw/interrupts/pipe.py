@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from .compare import at_least
 from .ram import BlockRam, DistributedRam
-from .records import Message, Vector
+from .records import Event, Message, Vector
 
 LUTRAM_MSIX = 64
 """MSI-X tables up to this many entries keep part of each entry in lookup tables."""
@@ -25,7 +25,7 @@ class Entry(data.Struct):
     address: 62
     data: 32
     mask: 1
-    #: Neither send events nor hold them.
+    #: Neither send completions nor hold them.
     ignore: 1
 
 
@@ -57,9 +57,9 @@ class Turn(data.Struct):
 class EventPipe(Component):
     """Looks up the entry of each event, and sends its message, holds it as pending, or drops it.
 
-    An event whose entry is masked, or whose table is not allowed to send, is reported on ``pend``;
-    with Ignore set it is dropped (DSA §9.2.28). An event for a vector that does not exist is
-    dropped.
+    An event whose entry is masked, or whose table is not allowed to send, is reported on ``pend``.
+    The completion of a descriptor is dropped if its entry has Ignore set (DSA §9.2.22, §9.2.28); so
+    is every event for a vector that does not exist.
 
     Whoever wants to write, or to use the pipe for itself, raises ``hold`` and waits for ``quiet``:
     then nothing is inside and nothing enters until ``hold`` falls. So no word is ever read
@@ -83,7 +83,7 @@ class EventPipe(Component):
 
     Members
     -------
-    i : ``In(stream.Signature(Vector))``
+    i : ``In(stream.Signature(Event))``
     o : ``Out(stream.Signature(Message))``
     allow_ims, allow_msix : ``In(1)``
         Whether vectors of a table may send at all.
@@ -107,7 +107,7 @@ class EventPipe(Component):
         self._technology = technology
         super().__init__(
             {
-                "i": In(stream.Signature(Vector)),
+                "i": In(stream.Signature(Event)),
                 "o": Out(stream.Signature(Message)),
                 "allow_ims": In(1),
                 "allow_msix": In(1),
@@ -128,10 +128,11 @@ class EventPipe(Component):
         # What enters: what had to be put by, or a turn, or the stream. Room for two keeps ``ready``
         # off the path from the memories to the decision whether a message waits.
         self._ready = ready = Signal()
-        self._stored = stored = [Signal(Vector, name=f"stored{n}") for n in range(2)]
+        self._stored = stored = [Signal(Event, name=f"stored{n}") for n in range(2)]
         self._stored_valid = stored_valid = Signal(2)
         accepts, enters, step = Signal(), Signal(), Signal()
-        vector = Signal(Vector)
+        vector = Signal(Event)
+        # Whether a turn is a completion does not matter.
         fresh = Mux(self.turn_valid, self.turn.vector, self.i.p)
         m.d.comb += [
             self.i.ready.eq(ready),
@@ -155,7 +156,7 @@ class EventPipe(Component):
         first_event, first_send, second_event, second_send = (
             Signal(name=name) for name in ("first_event", "first_send", "event", "send")
         )
-        first, second = Signal(Vector), Signal(Vector)
+        first, second = Signal(Event), Signal(Event)
         may_ims, may_msix = Signal(), Signal()
         self._first, self._second = (
             (first, first_event, first_send),
@@ -178,6 +179,7 @@ class EventPipe(Component):
             ]
 
         entry, emit_ims, emit_msix = self._tables(m, vector, first, second, step)
+        silenced = entry.ignore & second.completion
         m.d.comb += [
             self.look.eq(entry),
             self.o.p.address.eq(Cat(C(0, 2), entry.address)),
@@ -192,15 +194,15 @@ class EventPipe(Component):
         ]
         m.d.sync += [
             silent.eq(~step & ~self.o.valid),
-            self.pend_valid.eq(step & second_event & ~self.o.valid & ~entry.ignore),
-            self.pend.eq(second),
+            self.pend_valid.eq(step & second_event & ~self.o.valid & ~silenced),
+            self.pend.index.eq(second.index),
+            self.pend.ims.eq(second.ims),
         ]
         return m
 
     def _tables(self, m, vector, first, second, step):
         """Memories; returns the entry at the end of the pipe, and whether each table emits it."""
         write = self.write
-        emit = ~write.entry.mask & ~write.entry.ignore
 
         few = self._msix <= LUTRAM_MSIX
         cut = MSIX_ADDRESS_IN_BLOCK
@@ -227,7 +229,7 @@ class EventPipe(Component):
         place = write.entry.address
         inside = WINDOW_BITS - 2
         ims_address = table("ims_address", ims, write.ims_address, place[:inside])
-        control = Cat(write.entry.data, write.entry.mask, write.entry.ignore, emit)
+        control = Cat(write.entry.data, write.entry.mask, write.entry.ignore)
         ims_data = table("ims_data", ims, write.ims_data, control)
         msix_low = table("msix_low", msix, write.msix_address, place[:cut])
         msix_high = table(
@@ -260,4 +262,6 @@ class EventPipe(Component):
         if few:
             # Already what it has to be, for both tables.
             m.d.comb += entry.address[cut:].eq(msix_high)
-        return entry, ims_data[34], ~msix_data[32] & ~msix_ignore
+        emit_ims = ~ims_data[32] & ~(ims_data[33] & second.completion)
+        emit_msix = ~msix_data[32] & ~(msix_ignore & second.completion)
+        return entry, emit_ims, emit_msix

@@ -13,6 +13,17 @@ class Vector(data.Struct):
     ims: 1
 
 
+class Event(data.Struct):
+    """Something happened that a vector tells of."""
+
+    #: Entry of the table.
+    index: 14
+    #: 1 for interrupt message storage, 0 for the MSI-X table.
+    ims: 1
+    #: It is the completion of a descriptor, which Ignore silences (DSA §9.2.22, §9.2.28).
+    completion: 1
+
+
 class Check(data.Struct):
     """Whether a descriptor may ring a vector (DSA §5.4, completion interrupt handle)."""
 

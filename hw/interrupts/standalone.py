@@ -8,7 +8,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..csr.bus import Access
 from ..regs.config import Config
-from .records import Check, Message, Vector
+from .records import Check, Event, Message
 from .store import MessageStore, StoreSignature
 
 
@@ -112,7 +112,7 @@ class RegisteredStore(Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.store = store = MessageStore(self._config, technology=self._technology)
-        for name, shape in (("i_event", Vector), ("i_check", Check)):
+        for name, shape in (("i_event", Event), ("i_check", Check)):
             m.submodules[name] = registers = Inlet(shape)
             connect(m, outside=flipped(getattr(self, name)), registers=registers.i)
             connect(m, registers=registers.o, store=getattr(store, name))

@@ -10,7 +10,7 @@ from .keeper import Keeper, Pace
 from .pending import PendingBits, Places
 from .permission import PermissionCheck
 from .pipe import EventPipe
-from .records import Check, Message, Vector
+from .records import Check, Event, Message
 from .windows import Windows
 
 
@@ -20,7 +20,7 @@ class StoreSignature(Signature):
     def __init__(self):
         super().__init__(
             {
-                "i_event": In(stream.Signature(Vector)),
+                "i_event": In(stream.Signature(Event)),
                 "o_message": Out(stream.Signature(Message)),
                 "i_check": In(stream.Signature(Check)),
                 "o_verdict": Out(stream.Signature(1)),
@@ -37,10 +37,11 @@ class StoreSignature(Signature):
 class MessageStore(Component):
     """MSI-X table and interrupt message storage, and the generator of their messages.
 
-    Every event that enters is sent as one message, held as pending until it may be sent, or, with
-    Ignore set, forgotten (PCIe Base 6.x §6.1.4, DSA §3.7 and §9.2.28). What holds a vector back is
-    its mask, ``bus_master`` off, and for MSI-X also ``enable`` off and ``function_mask``. A vector
-    holds one event: those that come while it is pending are one with it.
+    Every event that enters is sent as one message, or held as pending until it may be sent (PCIe
+    Base 6.x §6.1.4, DSA §3.7); but the completion of a descriptor whose entry has Ignore set is
+    forgotten (DSA §9.2.22, §9.2.28). What holds a vector back is its mask, ``bus_master`` off, and
+    for MSI-X also ``enable`` off and ``function_mask``. A vector holds one event: those that come
+    while it is pending are one with it.
 
     Software sees four windows on ``csr``: the MSI-X table, its pending bits, its permissions,
     and interrupt message storage. When a read of an entry is answered, all messages from earlier
@@ -85,8 +86,8 @@ class MessageStore(Component):
 
     Members
     -------
-    i_event : ``In(stream.Signature(Vector))``
-        Vectors to ring.
+    i_event : ``In(stream.Signature(Event))``
+        What happened, and the vectors to ring.
     o_message : ``Out(stream.Signature(Message))``
     i_check : ``In(stream.Signature(Check))``
         May this descriptor ring this vector?

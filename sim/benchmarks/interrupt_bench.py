@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 from hw.csr.bus import Access
-from hw.interrupts.records import Check, Vector
+from hw.interrupts.records import Check, Event
 from hw.regs import Config
 from hw.regs.bar0 import IMS_ENTRY, bar0
 
@@ -49,9 +49,9 @@ class Storage:
         ]
 
 
-def vector(ims: int, index: int) -> int:
-    """An event for a vector."""
-    return pack(Vector, ims=ims, index=index)
+def event(ims: int, index: int) -> int:
+    """The completion of a descriptor, which rings a vector."""
+    return pack(Event, ims=ims, index=index, completion=1)
 
 
 async def prepare(dut: Any, storage: Storage) -> None:
@@ -83,7 +83,7 @@ async def latency(dut: Any) -> dict[str, Any]:
     to_message, to_wire = 0, 0
     for count in range(events):
         chosen = random.choice(storage.vectors)
-        pins.offer(vector(*chosen))
+        pins.offer(event(*chosen))
         await settle()
         while not pins.moves:
             await cycles(1)
@@ -115,7 +115,7 @@ async def flood(dut: Any, storage: Storage, chosen: list[tuple[int, int]]) -> fl
     pins = Pins(dut, "i_event")
     offered = 0
     messages: list[int] = []
-    pins.offer(vector(*chosen[0]))
+    pins.offer(event(*chosen[0]))
     limit = now() + 20 * len(chosen) + 1000
     while len(messages) < len(chosen):
         await settle()
@@ -125,7 +125,7 @@ async def flood(dut: Any, storage: Storage, chosen: list[tuple[int, int]]) -> fl
             assert seen(dut) == storage.message(*chosen[len(messages)]), "a wrong message"
             messages.append(now())
         await cycles(1)
-        pins.offer(vector(*chosen[offered]) if offered < len(chosen) else None)
+        pins.offer(event(*chosen[offered]) if offered < len(chosen) else None)
         assert now() < limit, f"{len(messages)} messages for {len(chosen)} events"
     return len(chosen) / (messages[-1] - messages[0] + 1)
 

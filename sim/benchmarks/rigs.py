@@ -5,7 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from hw.csr.bus import CsrSignature
-from hw.interrupts.records import Check, Vector
+from hw.interrupts.records import Check, Event
 from hw.interrupts.store import MessageStore
 from hw.pcie.receiver import Receiver
 from hw.pcie.records import ReadChunk, ReadCommand, Settings, WriteCommand
@@ -26,7 +26,7 @@ class EventPath(Component):
 
     Members
     -------
-    i_event : ``In(stream.Signature(Vector))``
+    i_event : ``In(stream.Signature(Event))``
     i_check : ``In(stream.Signature(Check))``
     o_verdict : ``Out(stream.Signature(1))``
     csr : ``In(CsrSignature())``
@@ -45,7 +45,7 @@ class EventPath(Component):
         self._config = config
         super().__init__(
             {
-                "i_event": In(stream.Signature(Vector)),
+                "i_event": In(stream.Signature(Event)),
                 "i_check": In(stream.Signature(Check)),
                 "o_verdict": Out(stream.Signature(1)),
                 "csr": In(CsrSignature()),

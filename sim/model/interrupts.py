@@ -22,8 +22,8 @@ WINDOW_MASK = (1 << 64) - (1 << 20)
 class Inputs:
     """Inputs of one clock. Streams are ``None`` while not valid."""
 
-    event: tuple[int, int] | None = None
-    """(ims, index)"""
+    event: tuple[int, int, int] | None = None
+    """(ims, index, completion)"""
     message_ready: int = 1
     check: tuple[int, int, int, int] | None = None
     """(ims, index, pasid, pasid_enable)"""
@@ -73,9 +73,9 @@ class _Passenger:
     address: int
     data: int
     sends: bool
-    """Neither masked nor ignored."""
+    """Neither masked nor silenced."""
     holds: bool
-    """Not ignored: is held if it is not sent."""
+    """Not silenced by Ignore: is held if it is not sent."""
     ims: int
     forced: bool
     allowed: bool = False
@@ -114,7 +114,7 @@ class MessageStoreModel:
         self._walk = self.msix + self.ims
         # Events: put by at the door, on the two steps of the pipe, and about to be held.
         self._open = 0
-        self._stored: list[tuple[int, int]] = []
+        self._stored: list[tuple[int, int, int]] = []
         self._steps: list[_Passenger | None] = [None, None]
         self._held: Entry | None = None
         self._silent = False
@@ -200,21 +200,22 @@ class MessageStoreModel:
                 first.allowed = bool(self._now[first.ims])
             entering = None
             if self._injected is not None:
-                entering = self._board(self._injected, 0, True)
+                entering = self._board(self._injected, 0, 0, True)
             elif stored:
-                ims, index = stored.pop(0)
+                ims, index, completion = stored.pop(0)
                 if (entry := self.entry(ims, index)) is not None:
-                    entering = self._board(entry, ims, False)
+                    entering = self._board(entry, ims, completion, False)
             self._steps = [entering, first]
         self._open = int(opens)
 
-    def _board(self, entry: Entry, ims: int, forced: bool) -> _Passenger:
+    def _board(self, entry: Entry, ims: int, completion: int, forced: bool) -> _Passenger:
+        silenced = completion and entry.ignore
         return _Passenger(
             entry,
             entry.address,
             entry.data,
-            not entry.mask and not entry.ignore,
-            not entry.ignore,
+            not entry.mask and not silenced,
+            not silenced,
             ims,
             forced,
         )

@@ -20,8 +20,9 @@ IN, OUT = offsets(INPUTS), offsets(OUTPUTS)
 def pack(x: Inputs) -> int:
     word = 0
     if x.event is not None:
-        ims, index = x.event
-        word |= 1 << IN["event_valid"][0] | (index | ims << 14) << IN["event"][0]
+        ims, index, completion = x.event
+        event = index | ims << 14 | completion << 15
+        word |= 1 << IN["event_valid"][0] | event << IN["event"][0]
     if x.check is not None:
         ims, index, pasid, enable = x.check
         check = index | ims << 14 | pasid << 15 | enable << 35
@@ -63,6 +64,7 @@ class Traffic:
         if rng.random() < 0.5:
             self.rate["access"] = 0.005
         self.reads = rng.choice((0.1, 0.5, 0.9))
+        self.completions = rng.choice((0.0, 0.5, 1.0))
         self.hot = [self.any_vector() for _ in range(rng.choice((1, 3, 20)))]
 
     def any_vector(self):
@@ -80,6 +82,9 @@ class Traffic:
 
     def vector(self):
         return self.rng.choice(self.hot) if self.rng.random() < 0.8 else self.any_vector()
+
+    def event(self):
+        return (*self.vector(), int(self.rng.random() < self.completions))
 
     def check(self):
         rng = self.rng
@@ -125,7 +130,7 @@ class Traffic:
             self.new_phase()
         self.phase_left -= 1
         if x.event is None or out.event_ready:
-            x.event = self.vector() if rng.random() < self.rate["event"] else None
+            x.event = self.event() if rng.random() < self.rate["event"] else None
         if x.check is None or out.check_ready:
             x.check = self.check() if rng.random() < self.rate["check"] else None
         if x.access is not None and out.access_ready:

@@ -5,14 +5,14 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.csr.bus import Access
-from hw.interrupts.records import Check, Message, Vector
+from hw.interrupts.records import Check, Event, Message
 from hw.interrupts.store import MessageStore
 from hw.regs.config import Config
 
 INPUTS = data.StructLayout(
     {
         "event_valid": 1,
-        "event": Vector,
+        "event": Event,
         "message_ready": 1,
         "check_valid": 1,
         "check": Check,

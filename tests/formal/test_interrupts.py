@@ -45,9 +45,21 @@ BROKEN = {
         (EventPipe.elaborate, "(may_ims & emit_ims)", "may_ims"),
         (1, start(), 8),
     ),
-    "an event is held although it is ignored": (
-        (EventPipe.elaborate, "~self.o.valid & ~entry.ignore", "~self.o.valid"),
+    "a completion is held although it is ignored": (
+        (EventPipe.elaborate, "entry.ignore & second.completion", "0"),
         (0, start(ignore=1), 8),
+    ),
+    "a completion is sent although it is ignored": (
+        (EventPipe._tables, "ims_data[33] & second.completion", "0"),
+        (1, start(mask=0, ignore=1), 8),
+    ),
+    "an event that is no completion is ignored": (
+        (EventPipe.elaborate, "entry.ignore & second.completion", "entry.ignore"),
+        (0, start(ignore=1), 8),
+    ),
+    "an event that is no completion is not sent": (
+        (EventPipe._tables, "msix_ignore & second.completion", "msix_ignore"),
+        (0, start(mask=0, ignore=1), 8),
     ),
     "an entry changes under an event": (
         (Keeper._drain, "with m.If(self.quiet)", "with m.If(1)"),

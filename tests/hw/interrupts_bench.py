@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from amaranth.sim import Simulator
 
 from hw.interrupts.store import MessageStore
@@ -11,6 +12,8 @@ from hw.regs.config import Config
 WATCHDOG = 30_000
 IMS, MSIX = 1, 0
 MASK, PENDING, IGNORE, PASID_ENABLE = 1, 2, 4, 8
+WINDOW = 0xFEE0_0000
+BOTH = pytest.mark.parametrize("table", [MSIX, IMS], ids=["msix", "ims"])
 
 
 class Bench:
@@ -26,7 +29,7 @@ class Bench:
         Probability that messages are not taken in a clock.
     """
 
-    def __init__(self, ims=256, msix=64, *, window=0xFEE0_0000, pause=0.0):
+    def __init__(self, ims=256, msix=64, *, window=WINDOW, pause=0.0):
         self.config = Config(ims_vectors=ims, msix_vectors=msix, message_window=window)
         self.dut = MessageStore(self.config)
         self.space = bar0(self.config)
@@ -91,8 +94,9 @@ class Bench:
                 return
         raise AssertionError("nobody took the beat")
 
-    async def ring(self, table, index):
-        await self.put(self.dut.i_event, {"ims": table, "index": index})
+    async def ring(self, table, index, completion=1):
+        event = {"ims": table, "index": index, "completion": completion}
+        await self.put(self.dut.i_event, event)
 
     async def check(self, table, index, pasid=0, pasid_enable=0):
         await self.put(
@@ -151,3 +155,23 @@ class Bench:
     def sent(self):
         """Data of the messages so far."""
         return [data for _, data, _ in self.messages]
+
+
+def address_of(table, index):
+    """An address of its own for each vector; of MSI-X, with all 64 bits in use."""
+    return WINDOW | index << 4 if table == IMS else 0x8123_4567_0000_0000 | index << 4
+
+
+async def program(b, table, index, control=0):
+    """Give a vector its own message."""
+    await b.program(table, index, address_of(table, index), 0xA000 + index, control)
+
+
+def message(table, index):
+    """What :func:`program` gives a vector."""
+    return address_of(table, index), 0xA000 + index
+
+
+def messages(b):
+    """Messages so far."""
+    return [(address, data) for address, data, _ in b.messages]

@@ -2,28 +2,23 @@
 
 import pytest
 
-from .interrupts_bench import IGNORE, IMS, MASK, MSIX, PASID_ENABLE, PENDING, Bench
+from .interrupts_bench import (
+    BOTH,
+    IGNORE,
+    IMS,
+    MASK,
+    MSIX,
+    PASID_ENABLE,
+    PENDING,
+    WINDOW,
+    Bench,
+    address_of,
+    message,
+    messages,
+    program,
+)
 
-BOTH = pytest.mark.parametrize("table", [MSIX, IMS], ids=["msix", "ims"])
-WINDOW = 0xFEE0_0000
 LAST = {MSIX: 63, IMS: 255}
-
-
-def address_of(table, index):
-    """An address of its own for each vector; of MSI-X, with all 64 bits in use."""
-    return WINDOW | index << 4 if table == IMS else 0x8123_4567_0000_0000 | index << 4
-
-
-async def program(b, table, index, control=0):
-    await b.program(table, index, address_of(table, index), 0xA000 + index, control)
-
-
-def message(table, index):
-    return address_of(table, index), 0xA000 + index
-
-
-def messages(b):
-    return [(address, data) for address, data, _ in b.messages]
 
 
 @BOTH
@@ -283,41 +278,6 @@ def test_vectors_that_do_not_exist_ring_nothing_and_may_not_be_used(table):
         assert await b.check(table, LAST[table]) == 1
 
     Bench().run(test)
-
-
-async def set_ignore(b, table, index, mask):
-    if table == IMS:
-        await program(b, IMS, index, IGNORE | mask)
-    else:
-        await b.access(b.space.table("msixperm").entry(index), 1, IGNORE)
-        await program(b, MSIX, index, mask)
-
-
-@BOTH
-@pytest.mark.parametrize("mask", [0, MASK])
-def test_ignored_event_is_neither_sent_nor_held(table, mask):
-    async def test(b):
-        await set_ignore(b, table, 5, mask)
-        await b.ring(table, 5)
-        await b.idle()
-        assert not await b.is_pending(table, 5)
-        await set_ignore(b, table, 5, 0)
-
-    assert messages(Bench().run(test)) == []
-
-
-@BOTH
-def test_ignore_does_not_stop_what_is_pending_already(table):
-    async def test(b):
-        await program(b, table, 5, MASK)
-        await b.ring(table, 5)
-        await set_ignore(b, table, 5, MASK)
-        assert await b.is_pending(table, 5)
-        await set_ignore(b, table, 5, 0)
-        await b.idle()
-        assert not await b.is_pending(table, 5)
-
-    assert messages(Bench().run(test)) == [message(table, 5)]
 
 
 def test_write_out_of_the_window_is_ignored_whole():

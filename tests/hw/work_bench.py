@@ -200,13 +200,14 @@ class Bench:
 
     async def _serve_events(self, ctx):
         while True:
-            vector = await self.take(ctx, self.dut.o_event)
-            self.log.append(("event", vector.ims, vector.index))
+            event = await self.take(ctx, self.dut.o_event)
+            assert event.completion
+            self.log.append(("event", event.ims, event.index))
 
     async def _serve_own(self, ctx):
         while True:
-            vector = await self.take(ctx, self.dut.o_own_event)
-            assert (vector.ims, vector.index) == (0, 0)
+            event = await self.take(ctx, self.dut.o_own_event)
+            assert (event.ims, event.index, event.completion) == (0, 0, 0)
             self.log.append(("own",))
 
     async def _serve_reads(self, ctx):

@@ -15,11 +15,14 @@ from driver import (
     Timeouts,
     Transport,
 )
+from driver.queues import PORTAL_BAR
+from driver.transport import Outcome
 from hw.regs.bar0 import REGISTERS, bar0
+from hw.regs.bar2 import Portal, portal
 from hw.regs.commands import Command, CommandError, DeviceState, QueueState
 from hw.regs.configspace import PASID
 
-from .registry import CONFIG, QUICK, SHARED, Bell, case, started
+from .registry import CONFIG, QUICK, SHARED, Bell, case, settle, started
 
 CMD = next(register for register in REGISTERS if register.name == "cmd")
 
@@ -225,4 +228,25 @@ async def halves_of_two_entries_written_in_turn_do_not_mix(transport: Transport)
         words = [int.from_bytes(entry[at : at + 4], "little") for at in range(0, 16, 4)]
         address, data = 0xFEE0_0000 | pasid & ~3, ~pasid & 0xFFFF_FFFF
         assert words == [address, 0, data, pasid << 12 | 8 | 1], (index, words)
+    await device.close()
+
+
+@case
+async def ignore_of_vector_0_silences_completions_but_no_command(transport: Transport) -> None:
+    """What the driver is woken for shows in the requests that it makes to find the cause."""
+    device, (queue,) = await started(transport)
+    adi = await device.create_adi(queue)
+    permission = bar0(CONFIG).table("msixperm")
+    nop = Nop().encode(pasid=adi.pasid, handle=0)
+    for ignore in (1, 0):
+        word = permission.registers[0].pack(ignore=ignore, pasid_enable=1, pasid=adi.pasid)
+        await transport.write(0, permission.entry(0), word.to_bytes(4, "little"))
+        await device.command(Command.DRAIN_ALL)
+        await settle(transport)
+        before = transport.requests
+        place = portal(queue.index, Portal.LIMITED)
+        assert await transport.deferrable_write(PORTAL_BAR, place, nop) is Outcome.ACCEPTED
+        await settle(transport)
+        assert (transport.requests == before + 1) == bool(ignore), "for a completion"
+    assert not device.errors
     await device.close()

@@ -2,10 +2,13 @@
 
 import pytest
 
+from hw.queues.outlet import PLACES
 from hw.regs.bar2 import Portal
 from hw.regs.commands import Command, SoftwareError
+from hw.regs.descriptor import DESCRIPTOR
 
-from .work_bench import CONFIG, Bench, descriptor
+from .queues_bench import CONFIG, QueuesBench
+from .work_bench import descriptor
 
 SHARED = {"size": 4, "threshold": 2}
 DEDICATED = {"size": 4, "dedicated": 1, "pasid": 5}
@@ -14,13 +17,14 @@ WORD = descriptor(pasid=3)
 
 async def fill(ctx, bench, queue, count, *, deferrable):
     """Stop dispatch, then submit."""
-    ctx.set(bench.dut.stall, 1)
+    await bench.stop(ctx, queue, WORD, deferrable=deferrable)
     for _ in range(count):
         assert await bench.submit(ctx, queue, WORD, deferrable=deferrable) == 1
 
 
-async def occupancy(ctx, bench, queue):
-    return (await bench.queue(ctx, queue, "status"))["occupancy"]
+def place(engine, header, word):
+    """Completion record address and PASID of a descriptor that an engine took."""
+    return DESCRIPTOR.unpack(word)["completion_address"], header.tenant.pasid
 
 
 async def no_error(ctx, bench):
@@ -29,51 +33,51 @@ async def no_error(ctx, bench):
 
 @pytest.mark.parametrize("portal", range(4))
 def test_deferrable_write_to_shared_queue_is_accepted(portal):
-    bench = Bench()
+    bench = QueuesBench()
 
     async def scenario(ctx):
         await bench.bring_up(ctx, SHARED)
         await fill(ctx, bench, 0, 0, deferrable=1)
         assert await bench.submit(ctx, 0, WORD, portal=portal) == 1
-        assert await occupancy(ctx, bench, 0) == 1
+        assert await bench.occupancy(ctx, 0) == 1
 
     bench.run(scenario)
 
 
 @pytest.mark.parametrize("portal", range(4))
 def test_posted_write_to_dedicated_queue_is_accepted(portal):
-    bench = Bench()
+    bench = QueuesBench()
 
     async def scenario(ctx):
         await bench.bring_up(ctx, DEDICATED)
         await fill(ctx, bench, 0, 0, deferrable=0)
         assert await bench.submit(ctx, 0, WORD, portal=portal, deferrable=0) == 1
-        assert await occupancy(ctx, bench, 0) == 1
+        assert await bench.occupancy(ctx, 0) == 1
 
     bench.run(scenario)
 
 
 def test_posted_write_to_shared_queue_is_ignored():
-    bench = Bench()
+    bench = QueuesBench()
 
     async def scenario(ctx):
         await bench.bring_up(ctx, SHARED)
         await fill(ctx, bench, 0, 0, deferrable=1)
         assert await bench.submit(ctx, 0, WORD, deferrable=0) == 0
-        assert await occupancy(ctx, bench, 0) == 0
+        assert await bench.occupancy(ctx, 0) == 0
         assert await no_error(ctx, bench)
 
     bench.run(scenario)
 
 
 def test_deferrable_write_to_dedicated_queue_is_retried():
-    bench = Bench()
+    bench = QueuesBench()
 
     async def scenario(ctx):
         await bench.bring_up(ctx, DEDICATED)
         await fill(ctx, bench, 0, 0, deferrable=0)
         assert await bench.submit(ctx, 0, WORD, deferrable=1) == 0
-        assert await occupancy(ctx, bench, 0) == 0
+        assert await bench.occupancy(ctx, 0) == 0
         assert await no_error(ctx, bench)
 
     bench.run(scenario)
@@ -82,38 +86,38 @@ def test_deferrable_write_to_dedicated_queue_is_retried():
 @pytest.mark.parametrize("deferrable", [0, 1])
 @pytest.mark.parametrize("options", [SHARED, DEDICATED], ids=["shared", "dedicated"])
 def test_disabled_queue_accepts_nothing(options, deferrable):
-    bench = Bench()
+    bench = QueuesBench()
 
     async def scenario(ctx):
         await bench.bring_up(ctx, options)
         assert await bench.command(ctx, Command.DISABLE_QUEUE, 1) == (0, 0)
         assert await bench.submit(ctx, 0, WORD, deferrable=deferrable) == 0
-        assert await occupancy(ctx, bench, 0) == 0
+        assert await bench.occupancy(ctx, 0) == 0
         assert await no_error(ctx, bench)
 
     bench.run(scenario)
 
 
 def test_write_to_queue_that_does_not_exist_is_refused():
-    bench = Bench()
+    bench = QueuesBench()
 
     async def scenario(ctx):
         await bench.bring_up(ctx, SHARED)
         assert await bench.submit(ctx, CONFIG.queues, WORD) == 0
         assert await bench.submit(ctx, 63, WORD) == 0
-        assert await occupancy(ctx, bench, 0) == 0
+        assert await bench.occupancy(ctx, 0) == 0
 
     bench.run(scenario)
 
 
 def test_unlimited_portal_accepts_up_to_the_size():
-    bench = Bench()
+    bench = QueuesBench()
 
     async def scenario(ctx):
         await bench.bring_up(ctx, SHARED)
         await fill(ctx, bench, 0, 4, deferrable=1)
         assert await bench.submit(ctx, 0, WORD) == 0
-        assert await occupancy(ctx, bench, 0) == 4
+        assert await bench.occupancy(ctx, 0) == 4
         assert await no_error(ctx, bench)
 
     bench.run(scenario)
@@ -121,20 +125,20 @@ def test_unlimited_portal_accepts_up_to_the_size():
 
 @pytest.mark.parametrize("portal", [Portal.LIMITED, Portal.LIMITED | Portal.IMS])
 def test_limited_portal_accepts_up_to_the_threshold(portal):
-    bench = Bench()
+    bench = QueuesBench()
 
     async def scenario(ctx):
         await bench.bring_up(ctx, SHARED)
         await fill(ctx, bench, 0, 2, deferrable=1)
         assert await bench.submit(ctx, 0, WORD, portal=portal) == 0
         assert await bench.submit(ctx, 0, WORD, portal=0) == 1
-        assert await occupancy(ctx, bench, 0) == 3
+        assert await bench.occupancy(ctx, 0) == 3
 
     bench.run(scenario)
 
 
 def test_threshold_beyond_the_size_counts_as_the_size():
-    bench = Bench()
+    bench = QueuesBench()
 
     async def scenario(ctx):
         await bench.bring_up(ctx, {"size": 3, "threshold": 0xFFFF})
@@ -145,7 +149,7 @@ def test_threshold_beyond_the_size_counts_as_the_size():
 
 
 def test_threshold_of_zero_closes_limited_portals_only():
-    bench = Bench()
+    bench = QueuesBench()
 
     async def scenario(ctx):
         await bench.bring_up(ctx, {"size": 3, "threshold": 0})
@@ -156,7 +160,7 @@ def test_threshold_of_zero_closes_limited_portals_only():
 
 
 def test_threshold_does_not_concern_dedicated_queues():
-    bench = Bench()
+    bench = QueuesBench()
 
     async def scenario(ctx):
         await bench.bring_up(ctx, DEDICATED | {"threshold": 0})
@@ -166,7 +170,7 @@ def test_threshold_does_not_concern_dedicated_queues():
 
 
 def test_threshold_changes_while_the_queue_is_enabled():
-    bench = Bench()
+    bench = QueuesBench()
 
     async def scenario(ctx):
         await bench.bring_up(ctx, {"size": 4, "threshold": 1})
@@ -179,14 +183,14 @@ def test_threshold_changes_while_the_queue_is_enabled():
 
 
 def test_full_dedicated_queue_drops_and_reports():
-    bench = Bench()
+    bench = QueuesBench()
 
     async def scenario(ctx):
         await bench.bring_up(ctx, None, DEDICATED)
         await fill(ctx, bench, 1, 4, deferrable=0)
         assert await no_error(ctx, bench)
         assert await bench.submit(ctx, 1, WORD, deferrable=0) == 0
-        assert await occupancy(ctx, bench, 1) == 4
+        assert await bench.occupancy(ctx, 1) == 4
         error = await bench.get(ctx, "swerror")
         assert error["valid"] and not error["overflow"]
         assert error["code"] == SoftwareError.QUEUE_FULL
@@ -199,28 +203,28 @@ def test_full_dedicated_queue_drops_and_reports():
 
 
 def test_refused_submissions_leave_no_trace():
-    bench = Bench()
+    bench = QueuesBench()
 
     async def scenario(ctx):
         await bench.bring_up(ctx, {"size": 3})
-        ctx.set(bench.dut.stall, 1)
+        await fill(ctx, bench, 0, 0, deferrable=1)
         for number in range(3):
             word = descriptor(pasid=number, completion_address=0x1000 + 64 * number)
             assert await bench.submit(ctx, 0, word) == 1
         for number in range(8):
             word = descriptor(pasid=99, completion_address=0x9000 + 64 * number)
             assert await bench.submit(ctx, 0, word) == 0
-        ctx.set(bench.dut.stall, 0)
-        await bench.completion(ctx, 0x1080)
+        bench.stalled = 0
+        await bench.wait_taken(ctx, PLACES + 3)
         await ctx.tick().repeat(200)
-        seen = [(entry[1], entry[3]) for entry in bench.writes()]
+        seen = [place(*taken) for taken in bench.taken[PLACES:]]
         assert seen == [(0x1000, 0), (0x1040, 1), (0x1080, 2)]
 
     bench.run(scenario)
 
 
 def test_slots_of_every_queue_go_round_without_touching_others():
-    bench = Bench(seed=3)
+    bench = QueuesBench(seed=3)
     rng = bench.rng
 
     async def scenario(ctx):
@@ -228,7 +232,7 @@ def test_slots_of_every_queue_go_round_without_touching_others():
         await bench.bring_up(ctx, *({"size": size} for size in sizes))
         expected, address = [], 0x1000
         for _ in range(8):
-            ctx.set(bench.dut.stall, 1)
+            bench.stalled = -1
             for queue, size in enumerate(sizes):
                 for _ in range(rng.randrange(size + 1)):
                     pasid = rng.randrange(1 << 20)
@@ -236,9 +240,9 @@ def test_slots_of_every_queue_go_round_without_touching_others():
                     assert await bench.submit(ctx, queue, word) == 1
                     expected.append((address, pasid))
                     address += 32
-            ctx.set(bench.dut.stall, 0)
+            bench.stalled = 0
             assert await bench.command(ctx, Command.DRAIN_ALL) == (0, 0)
-        seen = [(entry[1], entry[3]) for entry in bench.writes()]
+        seen = [place(*taken) for taken in bench.taken]
         assert sorted(seen) == expected
 
     bench.run(scenario)

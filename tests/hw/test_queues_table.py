@@ -8,14 +8,14 @@ from hw.regs.commands import Command
 from hw.regs.descriptor import OPERATIONS_IMPLEMENTED
 from hw.regs.schema import Access
 
-from .work_bench import CONFIG, Bench
+from .queues_bench import CONFIG, QueuesBench
 
 ONES = (1 << 64) - 1
 LAYOUT = {item.name: item for item in QUEUE_CONFIG}
 
 
 def run(scenario, **options):
-    bench = Bench(**options)
+    bench = QueuesBench(**options)
 
     async def wrapped(ctx):
         await scenario(ctx, bench)

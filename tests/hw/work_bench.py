@@ -120,9 +120,11 @@ class Bench:
     index)`` and ``("own",)``.
     """
 
+    make = Works
+
     def __init__(self, config: Config = CONFIG, *, seed: int = 1, pause: float = 0.0):
         self.config, self.rng, self.pause = config, random.Random(seed), pause
-        self.dut = Works(config)
+        self.dut = self.make(config)
         self.space = bar0(config)
         self.memory: dict[int, int] = {}
         self.log: list[tuple] = []

@@ -13,12 +13,21 @@ from hw.regs.commands import (
 )
 from hw.regs.config import Config
 from hw.regs.descriptor import OPERATIONS_IMPLEMENTED
+from hw.regs.event_log import EVENT_BYTES
 
 from .config_space import Settings
 from .messages import MessageStore
-from .queues import Descriptor, WorkQueue, WorkQueues
+from .queues import Descriptor, WorkQueues
 
 Affected = Callable[[Descriptor], bool]
+
+LOG_ENTRIES = 64
+"""An event log has at least this many."""
+
+_FLAGS = {item.name: item for item in GROUP_CONFIG}["flags"]
+
+#: Fields of the flags that GRPCAP denies.
+_DENIED = ("global_limit", "work_limit", "batch_limit", "read_bandwidth", "write_bandwidth")
 
 _NO_OPERAND = {
     Command.ENABLE_DEVICE,
@@ -54,11 +63,15 @@ class Commanded(Protocol):
         ...
 
     def engaged(self, affected: Affected) -> bool:
-        """Whether the engine works on a descriptor that is affected."""
+        """Whether an engine works on a descriptor that is affected."""
         ...
 
     def abandon(self, affected: Affected) -> None:
-        """Make the engine forget the descriptor it has, if it is affected."""
+        """Make the engines forget the descriptors that are affected."""
+        ...
+
+    def open_log(self) -> None:
+        """The device has been enabled: an event log starts empty."""
         ...
 
     def reset_device(self) -> None:
@@ -137,6 +150,7 @@ class Commands:
             case Command.ENABLE_DEVICE:
                 self._check_device()
                 self._device.state = DeviceState.ENABLED
+                self._device.open_log()
             case Command.ENABLE_QUEUE:
                 self._enable_queue(operand)
             case Command.REQUEST_HANDLE:
@@ -187,7 +201,7 @@ class Commands:
         if sum(queue.size for queue in device.queues.queues) > device.config.queue_slots:
             raise RefusedError(CommandError.TOTAL_SIZE)
         self._check_groups()
-        if device.register("gencfg", "event_log"):
+        if device.register("gencfg", "event_log") and not self._log_fits():
             raise RefusedError(CommandError.EVENT_LOG)
         pasid = device.register("evlcfg", "pasid_enable")
         if pasid and not device.settings.pasid_enable:
@@ -196,6 +210,12 @@ class Commands:
             pasid and device.settings.pasid_privileged
         ):
             raise RefusedError(CommandError.PASID)
+
+    def _log_fits(self) -> bool:
+        """EVLCFG: enough entries, none of them beyond the end of memory (DSA §9.2.16)."""
+        size = self._device.register("evlcfg", "size")
+        base = self._device.register("evlcfg", "base") << 12
+        return size >= LOG_ENTRIES and base + size * EVENT_BYTES <= 1 << 64
 
     def _check_groups(self) -> None:
         device, queues = self._device, self._device.queues
@@ -208,11 +228,25 @@ class Commands:
             raise RefusedError(CommandError.GROUP_QUEUES)
         if _twice(engines) or _union(engines) >> device.config.engines:
             raise RefusedError(CommandError.GROUP_ENGINES)
-        flags = {item.name: item for item in GROUP_CONFIG}["flags"]
-        limits = ("global_limit", "work_limit", "batch_limit", "read_bandwidth", "write_bandwidth")
-        for group in queues.groups:
-            if any(flags.get(group["flags"], name) for name in limits):
-                raise RefusedError(CommandError.READ_BUFFERS)
+        self._check_read_buffers()
+
+    def _check_read_buffers(self) -> None:
+        """GRPCFG flags; no limit of the group's own if Read Buffers Allowed is 0 (DSA §9.2.23)."""
+        total = min(self._device.config.tags, 255)
+        groups = [(group["engines"].bit_count(), group["flags"]) for group in self._groups]
+        reserved = [_FLAGS.get(flags, "read_buffers_reserved") for _, flags in groups]
+        spare = total - sum(reserved)
+        wrong = spare < 0 or any(_FLAGS.get(flags, name) for _, flags in groups for name in _DENIED)
+        for (engines, flags), own in zip(groups, reserved, strict=True):
+            allowed = _FLAGS.get(flags, "read_buffers_allowed")
+            if allowed and not max(4 * engines, own) <= allowed <= own + spare:
+                wrong = True
+        if wrong:
+            raise RefusedError(CommandError.READ_BUFFERS)
+
+    @property
+    def _groups(self) -> list[dict[str, int]]:
+        return self._device.queues.groups
 
     def _disable_device(self) -> Iterator[None]:
         device = self._device
@@ -220,7 +254,7 @@ class Commands:
             raise RefusedError(CommandError.DISABLE_NOT_ENABLED)
         device.state = DeviceState.DRAINING
         for queue in device.queues.queues:
-            _close(queue)
+            device.queues.close(queue)
         yield from self._clear(lambda d: True, abort=False)
         for queue in device.queues.queues:
             queue.state = QueueState.DISABLED
@@ -231,7 +265,7 @@ class Commands:
         if device.state is not DeviceState.DISABLED:
             device.state = DeviceState.DRAINING
         for queue in device.queues.queues:
-            _close(queue)
+            device.queues.close(queue)
         yield from self._clear(lambda d: True, abort=True)
         device.state = DeviceState.DISABLED
         device.reset_device()
@@ -255,15 +289,18 @@ class Commands:
             CommandError.QUEUE_BLOCK_ON_FAULT: get("mode", "block_on_fault"),
             CommandError.QUEUE_PASID: (not pasid and not dedicated)
             or (pasid and not settings.pasid_enable),
-            CommandError.QUEUE_BATCH: get("limits", "max_batch_log2")
-            > device.config.max_batch_log2,
+            CommandError.QUEUE_BATCH: not 0
+            < get("limits", "max_batch_log2")
+            <= device.config.max_batch_log2,
             CommandError.QUEUE_TRANSFER: get("limits", "max_transfer_log2")
             > device.config.max_transfer_log2,
             CommandError.QUEUE_PRIVILEGED: dedicated
             and pasid
             and get("mode", "privileged")
             and not settings.pasid_privileged,
-            CommandError.QUEUE_OCCUPANCY_HANDLE: get("occupancy_limit", "enable"),
+            CommandError.QUEUE_OCCUPANCY_HANDLE: not device.store.exists(
+                bool(get("occupancy_handle", "ims")), get("occupancy_handle", "handle")
+            ),
             CommandError.QUEUE_ATS: get("mode", "ats_disable"),
             CommandError.QUEUE_OPERATIONS: queue.values["operations"] & ~OPERATIONS_IMPLEMENTED,
             CommandError.QUEUE_PRS: get("mode", "prs_disable"),
@@ -272,6 +309,7 @@ class Commands:
             if wrong:
                 raise RefusedError(code)
         queue.state = QueueState.ENABLED
+        device.queues.watch(number)
 
     def _queues(self, command: Command, operand: int) -> Iterator[None]:
         """Disable, drain, abort or reset the queues of a bitmap."""
@@ -286,7 +324,7 @@ class Commands:
             raise RefusedError(CommandError.QUEUE_NOT_ENABLED)
         if command in (Command.DISABLE_QUEUE, Command.RESET_QUEUE):
             for queue in chosen:
-                _close(queue)
+                self._device.queues.close(queue)
         abort = command in (Command.ABORT_QUEUE, Command.RESET_QUEUE)
         yield from self._clear(lambda d: d.queue in numbers, abort)
         for queue in chosen:
@@ -314,12 +352,6 @@ class Commands:
         if vector not in self._device.handles:
             raise RefusedError(CommandError.HANDLE_INDEX)
         self._device.handles.remove(vector)
-
-
-def _close(queue: WorkQueue) -> None:
-    """Accept nothing more."""
-    if queue.state is QueueState.ENABLED:
-        queue.state = QueueState.BUSY
 
 
 def _union(bitmaps: list[int]) -> int:

@@ -8,6 +8,7 @@ from hw.regs.bar2 import PAGE_BYTES, PORTALS_PER_QUEUE, SUBMISSION_BYTES, bar2_b
 from hw.regs.config import Config
 
 from .config_space import ConfigSpace
+from .queues import PIECE_BYTES
 from .tlp import Completion, Kind, Malformed, Request, Status, Tlp, read_span
 from .wire import FIXED, fmt_type, header_dws, prefix_dw
 
@@ -42,6 +43,10 @@ class Inside(Protocol):
 
     def submit(self, queue: int, portal: int, data: bytes, deferrable: bool) -> bool:
         """A 64-byte write to a portal of BAR2. Returns whether it was accepted."""
+        ...
+
+    def stage(self, queue: int, portal: int, place: int, data: bytes) -> None:
+        """A posted write of 8 aligned bytes to a portal."""
         ...
 
 
@@ -224,20 +229,17 @@ class Completer:
                 return self._refuse(request, Status.COMPLETER_ABORT)
             return [self._answer(request, Status.SUCCESS, b"\xff" * 4 * request.length_dw)]
         deferrable = request.kind is Kind.DEFERRABLE_WRITE
-        if not self._whole(request):
-            return self._refuse(request, Status.COMPLETER_ABORT) if deferrable else []
         queue, portal = divmod(offset // PAGE_BYTES, PORTALS_PER_QUEUE)
+        if not _whole(request, SUBMISSION_BYTES):
+            if deferrable:
+                return self._refuse(request, Status.COMPLETER_ABORT)
+            if _whole(request, PIECE_BYTES):
+                place = request.address % SUBMISSION_BYTES
+                self._inside.stage(queue, portal, place, request.payload)
+            return []
         accepted = self._inside.submit(queue, portal, request.payload, deferrable)
         status = Status.SUCCESS if accepted else Status.REQUEST_RETRY
         return [self._answer(request, status)] if deferrable else []
-
-    def _whole(self, request: Request) -> bool:
-        """Exactly 64 aligned bytes."""
-        return (
-            4 * request.length_dw == SUBMISSION_BYTES
-            and request.address % SUBMISSION_BYTES == 0
-            and request.first_be == request.last_be == 0xF
-        )
 
     # Configuration and messages
 
@@ -269,6 +271,15 @@ class Completer:
 
 def _code(message: Request) -> int:
     return message.last_be << 4 | message.first_be
+
+
+def _whole(request: Request, size: int) -> bool:
+    """Exactly so many bytes, aligned."""
+    return (
+        4 * request.length_dw == size
+        and request.address % size == 0
+        and request.first_be == request.last_be == 0xF
+    )
 
 
 def _is_long(request: Request) -> bool:

@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 from hw.regs.commands import DeviceState, SoftwareError
 from hw.regs.config import Config
-from hw.regs.descriptor import Status
+from hw.regs.descriptor import Flag, Status
 
 from .commands import Commands
 from .completer import Completer, Outgoing
 from .config_space import ConfigSpace, Settings
 from .engine import Engine, Work
+from .event_log import EventLog
 from .host import Host
 from .messages import MessageStore
 from .queues import Descriptor, WorkQueue, WorkQueues
@@ -22,9 +23,9 @@ class Device:
     """A Tocsin device without time: requests in, completions out, work in steps between.
 
     :meth:`handle` answers a TLP at once and completely. What the device does by itself happens in
-    :meth:`step`: one stage of the command under way, or one stage of the descriptor in the engine
+    :meth:`step`: one stage of the command under way, or one stage of the descriptor in an engine
     (its checks, a chunk of data, the completion record, the interrupt). :meth:`runnable` says
-    which of the two could go on now, so a test can interleave them as it likes.
+    which of them could go on now, so a test can interleave them as it likes.
 
     DMA and interrupt messages leave through ``host`` in the order in which the device's one
     transmit path would carry them.
@@ -48,7 +49,7 @@ class Device:
     space : ConfigSpace
     store : MessageStore
     queues : WorkQueues
-    engine : Engine
+    engines : list[Engine]
     commands : Commands
     """
 
@@ -59,9 +60,11 @@ class Device:
         self.handles: set[tuple[bool, int]] = set()
         self.space = ConfigSpace(config)
         self.store = MessageStore(config, self._send)
-        self.queues = WorkQueues(config, self._overflow)
-        self.engine = Engine(config, self)
+        self.queues = WorkQueues(config, self._overflow, self._below)
+        self.engines = [Engine(config, self, number) for number in range(config.engines)]
+        self._next_engine = 0
         self.registers = Registers(config, self._command)
+        self.log = EventLog(self, self._error, lambda: self._cause("event_log"))
         self._state = DeviceState.DISABLED
         self.commands = Commands(self)
         self._completer = Completer(config, self.space, self, self._configured)
@@ -89,9 +92,9 @@ class Device:
     # Time
 
     def runnable(self) -> tuple[str, ...]:
-        """What :meth:`step` could do: ``"command"``, ``"engine"``, both or nothing."""
-        command = self.commands.active and not self.commands.waiting
-        return ("command",) * command + ("engine",) * self._engine_ready()
+        """What :meth:`step` could do: ``"command"``, ``"engine 0"`` and so on, or nothing."""
+        engines = tuple(f"engine {number}" for number in self._ready_engines())
+        return ("command", *engines) if self._command_ready else engines
 
     @property
     def idle(self) -> bool:
@@ -104,18 +107,21 @@ class Device:
         Parameters
         ----------
         what
-            One of :meth:`runnable`, or nothing happens; the command first if not given.
+            One of :meth:`runnable`, or nothing happens; ``"engine"`` is the next engine in turn. If
+            not given, the command first, then the next engine.
         """
-        if what != "engine" and self.commands.active and not self.commands.waiting:
+        if what in (None, "command") and self._command_ready:
             self._step_command()
-        elif what == "command" or not self._engine_ready():
+            return True
+        ready = [] if what == "command" else self._ready_engines()
+        if what not in (None, "engine"):
+            ready = [number for number in ready if what == f"engine {number}"]
+        if not ready:
             return False
-        elif self.engine.work is not None:
-            self.engine.step()
-        else:
-            descriptor = self.queues.take()
-            assert descriptor is not None
-            self.engine.start(descriptor)
+        count = self.config.engines
+        chosen = min(ready, key=lambda number: (number - self._next_engine) % count)
+        self._next_engine = (chosen + 1) % count
+        self.engines[chosen].step()
         return True
 
     def settle(self, limit: int = 1_000_000) -> int:
@@ -125,10 +131,14 @@ class Device:
                 return count
         raise RuntimeError(f"still busy after {limit} steps")
 
-    def _engine_ready(self) -> bool:
+    @property
+    def _command_ready(self) -> bool:
+        return self.commands.active and not self.commands.waiting
+
+    def _ready_engines(self) -> list[int]:
         if self.state is DeviceState.HALTED or not self.settings.bus_master:
-            return False
-        return self.engine.work is not None or self.queues.held > 0
+            return []
+        return [number for number, engine in enumerate(self.engines) if engine.ready]
 
     # BAR0
 
@@ -150,12 +160,18 @@ class Device:
                     table.write(address, data, lanes, device_disabled=disabled)
                 return
         self.registers.write(address, data, lanes, device_disabled=disabled)
+        self.queues.turn_staging(bool(self.register("ext_control", "staged_submission")))
 
     def submit(self, queue: int, portal: int, data: bytes, deferrable: bool) -> bool:
         """A 64-byte write to a portal. Returns whether it was accepted."""
         if self.state is not DeviceState.ENABLED:
             return False
         return self.queues.submit(queue, portal, data, deferrable=deferrable)
+
+    def stage(self, queue: int, portal: int, place: int, data: bytes) -> None:
+        """A posted write of 8 aligned bytes to a portal."""
+        if self.state is DeviceState.ENABLED:
+            self.queues.stage(queue, portal, place, data)
 
     # State
 
@@ -198,7 +214,7 @@ class Device:
 
         Nothing leaves any more, so what was submitted is abandoned.
         """
-        self.engine.abandon()
+        self.abandon(lambda descriptor: True)
         self.queues.discard(lambda descriptor: True)
         self.state = DeviceState.HALTED
         self._error(SoftwareError.ENABLE_CHANGED)
@@ -210,6 +226,7 @@ class Device:
         self.registers.reset_device()
         self.state = DeviceState.DISABLED
         self.queues.reset()
+        self.queues.turn_staging(False)
         self.store.reset_ims()
         self.handles.clear()
 
@@ -217,11 +234,12 @@ class Device:
         """Everything but what is sticky (PCIe Base 6.x §6.6.2)."""
         self.space.reset()
         self._before = self.space.settings
-        self.engine.abandon()
+        self.abandon(lambda descriptor: True)
         self.commands.cancel()
         self.registers.reset()
         self.state = DeviceState.DISABLED
         self.queues.reset()
+        self.queues.turn_staging(False)
         self.store.settings(enable=False, function_mask=False, bus_master=False)
         self.store.reset()
         self.handles.clear()
@@ -230,7 +248,10 @@ class Device:
 
     def _command(self, word: int) -> None:
         if self.commands.active:
-            self._error(SoftwareError.COMMAND_WHILE_ACTIVE)
+            if self.logging:
+                self.log.append(code=SoftwareError.COMMAND_WHILE_ACTIVE)
+            else:
+                self._error(SoftwareError.COMMAND_WHILE_ACTIVE)
             return
         self._command_interrupt = bool(word >> 31)
         self.registers.values["cmdstatus"] = 0
@@ -248,13 +269,18 @@ class Device:
             self._cause("command")
 
     def engaged(self, affected: Callable[[Descriptor], bool]) -> bool:
-        """Whether the engine works on a descriptor that is affected."""
-        return self.engine.work is not None and affected(self.engine.work.descriptor)
+        """Whether an engine works on a descriptor that is affected."""
+        return any(affected(item) for engine in self.engines for item in engine.held)
 
     def abandon(self, affected: Callable[[Descriptor], bool]) -> None:
-        """Make the engine forget the descriptor it has, if it is affected."""
-        if self.engaged(affected):
-            self.engine.abandon()
+        """Make the engines forget the descriptors that are affected."""
+        for engine in self.engines:
+            engine.abandon(affected)
+
+    def open_log(self) -> None:
+        """The device has been enabled: an event log starts empty (DSA §9.2.17)."""
+        if self.register("gencfg", "event_log"):
+            self.registers.values["evlstatus"] = 0
 
     # Interrupts and errors
 
@@ -279,6 +305,19 @@ class Device:
 
     def _overflow(self, queue: int, data: bytes) -> None:
         self._error(SoftwareError.QUEUE_FULL, queue_valid=1, queue=queue)
+
+    def _below(self, ims: bool, handle: int) -> None:
+        """A queue holds few descriptors, and its owner wants to know."""
+        if not ims and handle == 0:
+            self._cause("occupancy")
+        else:
+            self.store.event(ims, handle, completion=False)
+
+    @property
+    def logging(self) -> bool:
+        """Whether errors go to the event log rather than to SWERROR."""
+        enabled = self.state in (DeviceState.ENABLED, DeviceState.DRAINING)
+        return enabled and bool(self.register("gencfg", "event_log"))
 
     # What the engine asks
 
@@ -307,18 +346,39 @@ class Device:
         """A completion interrupt."""
         self.store.event(ims, handle, completion=True)
 
+    def waiting(self, engine: int) -> bool:
+        """Whether the queues have a descriptor for an engine."""
+        return self.queues.waiting(engine)
+
+    def take(self, engine: int) -> Descriptor:
+        """The descriptor that the queues have for an engine."""
+        return self.queues.take(engine)
+
+    def finished(self, descriptor: Descriptor) -> None:
+        """Nothing of a descriptor that was taken can be written or rung any more."""
+        self.queues.finished(descriptor)
+
     def software_error(self, status: int, work: Work) -> None:
-        """An error that has no completion record to go to."""
+        """An error that has no completion record to go to (DSA §5.8.1)."""
+        descriptor, handle = work.descriptor, work.fields["handle"]
         fields = {
             "descriptor_valid": 1,
             "queue_valid": 1,
-            "queue": work.descriptor.queue,
+            "queue": descriptor.queue,
             "opcode": work.fields["opcode"],
-            "privileged": int(work.descriptor.privileged),
-            "pasid": work.descriptor.pasid or 0,
+            "privileged": int(descriptor.privileged),
+            "pasid": descriptor.pasid or 0,
+            "batch": int(work.index is not None),
+            "batch_index": work.index or 0,
         }
         if status == Status.BAD_FLAGS:
             fields |= {"info_valid": 1, "info": work.invalid_flags}
         if status == Status.BAD_HANDLE:
-            fields |= {"info_valid": 1, "info": work.fields["handle"]}
-        self._error(status, **fields)
+            fields |= {"info_valid": 1, "info": handle}
+        if not self.logging:
+            self._error(status, **fields)
+            return
+        if status == Status.BAD_HANDLE:
+            record = bool(work.fields["flags"] & Flag.REQUEST_COMPLETION)
+            fields["info"] |= 1 << 16 | descriptor.ims << 17 | record << 18
+        self.log.append(code=status, **fields)

@@ -1,55 +1,37 @@
-"""The engine: checks a descriptor, then does what it says, one chunk at a time."""
+"""An engine: checks a descriptor, then does what it says, one chunk at a time."""
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from hw.regs.config import Config
-from hw.regs.descriptor import COMPLETION, COMPLETION_BYTES, DESCRIPTOR, Flag, Opcode, Status
+from hw.regs.descriptor import (
+    COMPLETION,
+    COMPLETION_BYTES,
+    DESCRIPTOR_BYTES,
+    RESULTS,
+    Opcode,
+    Status,
+)
 
+from .checks import FENCE, INTERRUPT, RECORD, VALID, Terms, operands, verdict
 from .host import Host, HostError
+from .operations import OPERATIONS, Memory, Outcome, Steps
 from .queues import Descriptor, WorkQueue
-
-# As plain numbers: a descriptor is looked at many times.
-VALID = int(Flag.COMPLETION_ADDRESS_VALID)
-RECORD = int(Flag.REQUEST_COMPLETION)
-INTERRUPT = int(Flag.REQUEST_INTERRUPT)
-RECORD_CLASS = int(Flag.COMPLETION_TRAFFIC_CLASS)
-
-_COMMON = VALID | RECORD | INTERRUPT | RECORD_CLASS
-_DRAIN_SUPPRESS = 0b11 << 18
-
-#: Flags that an operation may have at all (DSA Table 5-3, §8.3.3; this device caches nothing,
-#: never blocks on a fault and reads nothing back).
-_ALLOWED: dict[int, int] = {
-    Opcode.NOP: _COMMON,
-    Opcode.DRAIN: _COMMON | _DRAIN_SUPPRESS,
-    Opcode.MEMORY_MOVE: int(
-        _COMMON | Flag.STRICT_ORDERING | Flag.ADDRESS_1_TRAFFIC_CLASS | Flag.ADDRESS_2_TRAFFIC_CLASS
-    ),
-}
-
-#: Bytes that must be 0, per operation (DSA Table 5-3).
-_RESERVED = {
-    Opcode.NOP: (range(16, 36), range(38, 64)),
-    Opcode.DRAIN: (range(16, 36), range(38, 64)),
-    Opcode.MEMORY_MOVE: (range(38, 64),),
-}
-_FIELDS = [(item.name, item.lsb, (1 << item.width) - 1) for item in DESCRIPTOR.fields]
-_RESERVED_MASK: dict[int, int] = {
-    opcode: sum(0xFF << 8 * byte for part in parts for byte in part)
-    for opcode, parts in _RESERVED.items()
-}
 
 #: Status codes that never go to a completion record (DSA §5.8.1).
 _NOT_RECORDED = {Status.COMPLETION_TRANSLATION, Status.COMPLETION_ALIGNMENT, Status.PRIVILEGE}
+
+#: Status codes that are nobody's error (DSA §5.8.1).
+_NO_ERROR = {Status.SUCCESS, Status.SUCCESS_PREDICATE, Status.BATCH_FAILED}
 
 
 class Phase(enum.Enum):
     """What the engine does next with the descriptor it has."""
 
     CHECK = "check"
-    MOVE = "move"
+    EXECUTE = "execute"
     RECORD = "record"
     INTERRUPT = "interrupt"
 
@@ -61,27 +43,51 @@ class Work:
     Parameters
     ----------
     descriptor, word
-        As it was submitted, and its 64 bytes as a number.
+        As it was submitted or fetched, and its 64 bytes as a number.
     fields
-        The descriptor's fields.
+        The descriptor's fields, by the names that its operation gives them.
+    index
+        Its place in the batch that fetched it, or None.
     phase
         What comes next.
-    done_bytes
-        Bytes moved.
-    status, invalid_flags
+    outcome
         What the completion record will say.
+    invalid_flags
+        If a check of the flags failed.
     interrupt
         Whether a completion interrupt is due.
+    steps
+        The operation, under way.
     """
 
     descriptor: Descriptor
     word: int
     fields: dict[str, int]
+    index: int | None = None
     phase: Phase = Phase.CHECK
-    done_bytes: int = 0
-    status: Status = Status.SUCCESS
+    outcome: Outcome = field(default_factory=Outcome)
     invalid_flags: int = 0
     interrupt: bool = False
+    steps: Steps = field(default_factory=lambda: iter(()))
+
+
+@dataclass(slots=True)
+class Batch:
+    """A batch under way.
+
+    Parameters
+    ----------
+    work
+        The Batch descriptor.
+    done
+        Members that are completed.
+    failed
+        One of them did not succeed.
+    """
+
+    work: Work
+    done: int = 0
+    failed: bool = False
 
 
 class Surroundings(Protocol):
@@ -118,13 +124,26 @@ class Surroundings(Protocol):
         """An error that has no completion record to go to."""
         ...
 
+    def waiting(self, engine: int) -> bool:
+        """Whether the queues have a descriptor for an engine."""
+        ...
+
+    def take(self, engine: int) -> Descriptor:
+        """The descriptor that the queues have for an engine."""
+        ...
+
+    def finished(self, descriptor: Descriptor) -> None:
+        """Nothing of a descriptor that was taken can be written or rung any more."""
+        ...
+
 
 class Engine:
-    """One engine: at most one descriptor at a time.
+    """One engine: one descriptor at a time, and at most one batch beside it.
 
-    Use :meth:`start` when :attr:`work` is None, then :meth:`step` until it is None again. Checks
-    come first and a failed one has no effect but its report; then data, completion record and
-    interrupt leave in that order (DSA §5.4, §3.6).
+    Call :meth:`step` while :attr:`ready`. Checks come first and a failed one has no effect but its
+    report; then data, completion record and interrupt leave in that order (DSA §5.4, §3.6).
+    Members of a batch and descriptors from the queues take turns. A second batch waits, and keeps
+    what is behind it waiting, until the first is completed.
 
     Parameters
     ----------
@@ -132,161 +151,214 @@ class Engine:
         Parameters of the device.
     around
         The device.
+    number
+        Which of its engines this is.
     """
 
-    def __init__(self, config: Config, around: Surroundings):
+    def __init__(self, config: Config, around: Surroundings, number: int):
         self._around = around
         self._chunk = config.read_slot_bytes
-        self.work: Work | None = None
+        self._number = number
+        self._work: Work | None = None
+        self._batch: Batch | None = None
+        self._second: Descriptor | None = None
+        self._member_next = True
         self._stages = {
             Phase.CHECK: self._check,
-            Phase.MOVE: self._move,
+            Phase.EXECUTE: self._execute,
             Phase.RECORD: self._record,
             Phase.INTERRUPT: self._ring,
         }
 
-    def start(self, descriptor: Descriptor) -> None:
-        """Take a descriptor."""
-        word = int.from_bytes(descriptor.data, "little")
-        fields = {name: word >> lsb & mask for name, lsb, mask in _FIELDS}
-        self.work = Work(descriptor, word, fields)
+    @property
+    def held(self) -> list[Descriptor]:
+        """Descriptors from the queues that are not finished."""
+        held = [] if self._second is None else [self._second]
+        if self._batch is not None:
+            held.append(self._batch.work.descriptor)
+        if self._work is not None and self._work.index is None:
+            held.append(self._work.descriptor)
+        return held
 
-    def abandon(self) -> None:
-        """Forget the descriptor: no completion record, no interrupt."""
-        self.work = None
+    @property
+    def ready(self) -> bool:
+        """Whether there is anything to do."""
+        if self._work is not None or self._batch is not None or self._second is not None:
+            return True
+        return self._around.waiting(self._number)
+
+    def abandon(self, affected: Callable[[Descriptor], bool]) -> None:
+        """Forget what is affected: no completion record, no interrupt, no more members."""
+        for descriptor in filter(affected, self.held):
+            self._around.finished(descriptor)
+        if self._second is not None and affected(self._second):
+            self._second = None
+        if self._work is not None and affected(self._work.descriptor):
+            self._work = None
+        if self._batch is not None and affected(self._batch.work.descriptor):
+            self._batch = None
 
     def step(self) -> None:
-        """Do one thing: all checks, one chunk, the completion record, or the interrupt."""
-        work = self.work
-        assert work is not None
-        self._stages[work.phase](work)
+        """Do one thing.
+
+        Take a descriptor or fetch a member; or all checks, one chunk, the completion record, or
+        the interrupt of the descriptor at hand.
+        """
+        work = self._work
+        if work is not None:
+            self._stages[work.phase](work)
+        elif self._batch is not None and (self._member_next or not self._input()):
+            self._member_next = False
+            self._fetch(self._batch)
+        else:
+            self._member_next = True
+            self._take()
+
+    def _input(self) -> bool:
+        """Whether a descriptor can be taken beside the batch under way."""
+        return self._second is None and self._around.waiting(self._number)
+
+    def _take(self) -> None:
+        descriptor = self._second or self._around.take(self._number)
+        self._second = None
+        if self._batch is not None and descriptor.opcode == Opcode.BATCH:
+            self._second = descriptor
+        else:
+            self._work = _work(descriptor)
+
+    # Batches
+
+    def _fetch(self, batch: Batch) -> None:
+        """Fetch the next member, if there is one that may start (DSA §3.8, §3.9)."""
+        parent, index = batch.work, batch.done
+        address = parent.fields["list_address"] + DESCRIPTOR_BYTES * index
+        descriptor = parent.descriptor
+        try:
+            data = self._around.host.dma_read(
+                address % (1 << 64), DESCRIPTOR_BYTES, descriptor.pasid
+            )
+        except HostError:
+            self._end_batch(batch, Status.HARDWARE)
+            return
+        work = _work(descriptor.member(data))
+        if work.fields["flags"] & FENCE and batch.failed:
+            self._end_batch(batch, Status.BATCH_FAILED)
+            return
+        work.index = index
+        self._work = work
+
+    def _end_batch(self, batch: Batch, status: Status) -> None:
+        work = batch.work
+        work.outcome.status, work.outcome.bytes_completed = status, batch.done
+        work.phase = Phase.RECORD
+        self._work, self._batch = work, None
+        self._skip(work)
+
+    # Stages
 
     def _check(self, work: Work) -> None:
-        work.status = self.verdict(work)
-        flags = work.fields["flags"]
-        wants = bool(flags & INTERRUPT)
-        if work.status is Status.SUCCESS:
-            work.interrupt = wants
-            move = work.fields["opcode"] == Opcode.MEMORY_MOVE
-            work.phase = Phase.MOVE if move else Phase.RECORD
-            self._skip(work)
-            return
-        queue = self._around.queue(work.descriptor.queue)
-        work.interrupt = (
-            wants
-            and work.status is not Status.COMPLETION_ALIGNMENT
-            and not self._mute(work, queue)
-            and self._permits(work)
-        )
-        work.phase = Phase.RECORD
-
-    def verdict(self, work: Work) -> Status:
-        """What the checks of DSA §5.4 say, in the order of this device."""
         fields, descriptor = work.fields, work.descriptor
-        flags, opcode = fields["flags"], fields["opcode"]
-        valid = bool(flags & VALID)
         queue = self._around.queue(descriptor.queue)
-        if valid and fields["completion_address"] % 32:
-            return Status.COMPLETION_ALIGNMENT
-        if not queue.values["operations"] >> opcode & 1 or opcode not in _ALLOWED:
-            return Status.BAD_OPCODE
-        work.invalid_flags = self._invalid_flags(work, queue)
-        if work.invalid_flags:
-            return Status.BAD_FLAGS
-        word = work.word
-        if word & _RESERVED_MASK[opcode]:
-            return Status.RESERVED_NOT_ZERO
-        if descriptor.shared and word >> 20 & 0x7FF:
-            return Status.RESERVED_NOT_ZERO
-        if not valid and fields["completion_address"]:
-            return Status.RESERVED_NOT_ZERO
-        if not flags & INTERRUPT and fields["handle"]:
-            return Status.RESERVED_NOT_ZERO
-        if descriptor.shared and descriptor.privileged and not self._around.pasid_privileged:
-            return Status.PRIVILEGE
-        if opcode == Opcode.MEMORY_MOVE:
-            size = fields["size_bytes"]
-            if not 0 < size <= 1 << queue.get("limits", "max_transfer_log2"):
-                return Status.BAD_TRANSFER_SIZE
-            apart = (fields["destination"] - fields["source"]) % (1 << 64)
-            if apart < size or (1 << 64) - apart < size:
-                return Status.OVERLAP
-        if flags & INTERRUPT and not self._permits(work):
-            return Status.BAD_HANDLE
-        return Status.SUCCESS
-
-    def _invalid_flags(self, work: Work, queue: WorkQueue) -> int:
-        flags, opcode = work.fields["flags"], work.fields["opcode"]
-        bad = flags & ~_ALLOWED[opcode]
-        if not flags & VALID:
-            bad |= flags & (RECORD | RECORD_CLASS)
-        if self._mute(work, queue):
-            bad |= flags & INTERRUPT
-        needed = RECORD | INTERRUPT
-        if opcode == Opcode.DRAIN and not flags & needed:
-            bad |= needed
-        return int(bad)
-
-    def _mute(self, work: Work, queue: WorkQueue) -> bool:
-        """Whether the descriptor may not ask for an interrupt (DSA Table 5-4)."""
-        user = queue.pasid_enable and not work.descriptor.privileged
-        return user and not self._around.user_interrupts
-
-    def _permits(self, work: Work) -> bool:
-        descriptor = work.descriptor
-        enable = self._around.queue(descriptor.queue).pasid_enable
-        return self._around.permits(
-            descriptor.ims, work.fields["handle"], descriptor.pasid or 0, enable
+        user = queue.pasid_enable and not descriptor.privileged
+        mute = user and not self._around.user_interrupts
+        claims = descriptor.shared and descriptor.privileged
+        terms = Terms(
+            operations=queue.values["operations"],
+            max_transfer_bytes=1 << queue.get("limits", "max_transfer_log2"),
+            max_batch=1 << queue.get("limits", "max_batch_log2"),
+            mute=mute,
+            unprivileged=claims and not self._around.pasid_privileged,
+            shared=descriptor.shared,
+            member=work.index is not None,
         )
 
-    def _move(self, work: Work) -> None:
-        """One chunk: up to the read size, and never across 4 KiB of the source."""
-        fields, pasid = work.fields, work.descriptor.pasid
-        source = fields["source"] + work.done_bytes
-        chunk = min(self._chunk, self._around.chunk_bytes)
-        size = min(fields["size_bytes"] - work.done_bytes, chunk - source % chunk)
-        host = self._around.host
-        try:
-            data = host.dma_read(source % (1 << 64), size, pasid)
-        except HostError:
-            work.status = Status.HARDWARE
+        def permits() -> bool:
+            enable, pasid = queue.pasid_enable, descriptor.pasid or 0
+            return self._around.permits(descriptor.ims, fields["handle"], pasid, enable)
+
+        status, work.invalid_flags = verdict(work.word, fields, terms, permits)
+        wants = bool(fields["flags"] & INTERRUPT)
+        work.outcome.status = status
+        if status is not Status.SUCCESS:
+            deliverable = status is not Status.COMPLETION_ALIGNMENT and not mute
+            work.interrupt = wants and deliverable and permits()
             work.phase = Phase.RECORD
             return
-        host.dma_write((fields["destination"] + work.done_bytes) % (1 << 64), data, pasid)
-        work.done_bytes += size
-        if work.done_bytes == fields["size_bytes"]:
+        work.interrupt = wants
+        if fields["opcode"] == Opcode.BATCH:
+            self._work, self._batch = None, Batch(work)
+            self._member_next = True
+            return
+        chunk = min(self._chunk, self._around.chunk_bytes)
+        memory = Memory(self._around.host, descriptor.pasid, chunk)
+        work.steps = OPERATIONS[fields["opcode"]](memory, fields, work.outcome)
+        work.phase = Phase.EXECUTE
+        if "size_bytes" not in fields:
+            self._execute(work)
+
+    def _execute(self, work: Work) -> None:
+        """One chunk: up to the read size, and never across a multiple of it in the source."""
+        try:
+            next(work.steps)
+        except StopIteration:
             work.phase = Phase.RECORD
             self._skip(work)
+        except HostError:
+            outcome = Outcome(Status.HARDWARE, bytes_completed=work.outcome.bytes_completed)
+            work.outcome = outcome
+            work.phase = Phase.RECORD
 
     def _skip(self, work: Work) -> None:
         """Leave out what the descriptor does not ask for."""
-        if work.phase is Phase.RECORD and not work.fields["flags"] & RECORD:
-            self._finish(work)
-
-    def _finish(self, work: Work) -> None:
-        if work.interrupt:
-            work.phase = Phase.INTERRUPT
-        else:
-            self.work = None
-
-    def _ring(self, work: Work) -> None:
-        self._around.ring(work.descriptor.ims, work.fields["handle"])
-        self.work = None
+        if work.outcome.status is Status.SUCCESS and not work.fields["flags"] & RECORD:
+            self._conclude(work)
 
     def _record(self, work: Work) -> None:
         valid = work.fields["flags"] & VALID
-        success = work.status is Status.SUCCESS
-        if valid and work.status not in _NOT_RECORDED:
-            record = int(Status.SUCCESS)
-            if not success:
-                record = COMPLETION.pack(
-                    status=work.status,
-                    bytes_completed=work.done_bytes,
-                    invalid_flags=work.invalid_flags,
-                )
+        outcome = work.outcome
+        if valid and outcome.status not in _NOT_RECORDED:
+            record = _completion(outcome, work.invalid_flags)
             address, pasid = work.fields["completion_address"], work.descriptor.pasid
-            data = record.to_bytes(COMPLETION_BYTES, "little")
-            self._around.host.dma_write(address, data, pasid)
-        elif not success:
-            self._around.software_error(work.status, work)
+            self._around.host.dma_write(address, record.to_bytes(COMPLETION_BYTES, "little"), pasid)
+        elif outcome.status not in _NO_ERROR:
+            self._around.software_error(outcome.status, work)
+        self._conclude(work)
+
+    def _conclude(self, work: Work) -> None:
+        if work.interrupt:
+            work.phase = Phase.INTERRUPT
+        else:
+            self._finish(work)
+
+    def _ring(self, work: Work) -> None:
+        self._around.ring(work.descriptor.ims, work.fields["handle"])
         self._finish(work)
+
+    def _finish(self, work: Work) -> None:
+        self._work = None
+        batch = self._batch
+        if work.index is None:
+            self._around.finished(work.descriptor)
+        elif batch is not None:
+            batch.done += 1
+            batch.failed |= work.outcome.status is not Status.SUCCESS
+            if batch.done == batch.work.fields["count"]:
+                failed = Status.BATCH_FAILED if batch.failed else Status.SUCCESS
+                self._end_batch(batch, failed)
+
+
+def _work(descriptor: Descriptor) -> Work:
+    word = int.from_bytes(descriptor.data, "little")
+    return Work(descriptor, word, operands(word))
+
+
+def _completion(outcome: Outcome, invalid_flags: int) -> int:
+    """A completion record as a number."""
+    if outcome.status is Status.BAD_FLAGS:
+        return COMPLETION.pack(status=outcome.status, invalid_flags=invalid_flags)
+    return RESULTS.pack(
+        status=outcome.status,
+        result=outcome.result,
+        bytes_completed=outcome.bytes_completed,
+        value=outcome.value,
+    )

@@ -1,14 +1,14 @@
-"""Work queues, their portals, and the group that joins them to the engine."""
+"""Work queues, their portals, and the groups that join them to the engines."""
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hw.regs.bar0 import GROUP_CONFIG, QUEUE_CONFIG, bar0
-from hw.regs.bar2 import Portal
+from hw.regs.bar2 import SUBMISSION_BYTES, Portal
 from hw.regs.commands import QueueState
 from hw.regs.config import Config
-from hw.regs.descriptor import OPERATIONS_IMPLEMENTED
+from hw.regs.descriptor import OPERATIONS_IMPLEMENTED, Opcode
 from hw.regs.schema import Access, Register
 
 _QUEUE = {item.name: item for item in QUEUE_CONFIG}
@@ -19,6 +19,9 @@ _FIELD = {
     for register in QUEUE_CONFIG
     for item in register.fields
 }
+
+PIECE_BYTES = 8
+"""What staged submission takes at a time."""
 
 _PASID = (1 << 20) - 1
 _LIMITED, _IMS = int(Portal.LIMITED), int(Portal.IMS)
@@ -58,6 +61,15 @@ class Descriptor:
     shared: bool
     sequence: int
 
+    @property
+    def opcode(self) -> int:
+        """What it asks for (:class:`hw.regs.descriptor.Opcode`, or something unknown)."""
+        return self.data[7]
+
+    def member(self, data: bytes) -> "Descriptor":
+        """A descriptor that this one, a batch, has fetched: all but its 64 bytes is the batch's."""
+        return replace(self, data=data)
+
 
 class WorkQueue:
     """One queue: its WQCFG registers, state and descriptors (DSA §9.2.24).
@@ -72,11 +84,14 @@ class WorkQueue:
         Accepted and not yet dispatched.
     credit : int
         Dispatches left before the group's counters start anew (DSA §4.1).
+    taken : int
+        Descriptors that engines have not finished.
     """
 
     def __init__(self) -> None:
         self.entries: deque[Descriptor] = deque()
         self.values: dict[str, int] = {}
+        self.taken = 0
         self.reset()
 
     def reset(self, *, keep_size: bool = False) -> None:
@@ -88,6 +103,12 @@ class WorkQueue:
         self.state = QueueState.DISABLED
         self.entries.clear()
         self.credit = 0
+
+    @property
+    def offers(self) -> bool:
+        """Whether a descriptor may leave: Drain has to be alone of its queue (DSA §3.10)."""
+        entries = self.entries
+        return bool(entries) and not (self.taken and entries[0].opcode == Opcode.DRAIN)
 
     def get(self, register: str, field: str) -> int:
         """A field of a WQCFG register."""
@@ -123,6 +144,9 @@ class WorkQueue:
     def write(self, name: str, data: int, lanes: int, *, device_disabled: bool) -> None:
         """Write the bits in ``lanes``; fields that are locked now keep their value (Table 9-7)."""
         register = _QUEUE[name]
+        if name == "status":
+            self.values[name] &= ~(data & lanes & register.mask(Access.RW1C))
+            return
         lanes &= register.mask(Access.RW)
         if name == "size":
             locked = not device_disabled
@@ -156,12 +180,24 @@ class WorkQueues:
         Descriptors in all of them.
     overflow : Callable[[int, bytes], None]
         Called when a dedicated queue had no room: queue and descriptor.
+    below : Callable[[bool, int], None]
+        Called with the vector of an occupancy interrupt (IMS rather than MSI-X, and its index).
+    staged : bool
+        Portals of dedicated queues take descriptors in pieces of 8 bytes.
     """
 
-    def __init__(self, config: Config, overflow: Callable[[int, bytes], None]):
+    def __init__(
+        self,
+        config: Config,
+        overflow: Callable[[int, bytes], None],
+        below: Callable[[bool, int], None],
+    ):
         space = bar0(config)
         self._config = config
         self._overflow = overflow
+        self._below = below
+        self.staged = False
+        self._pieces: dict[tuple[int, int], dict[int, bytes]] = {}
         self._wqcfg = space.table("wqcfg")
         self._grpcfg = space.table("grpcfg")
         self.windows = {
@@ -177,7 +213,6 @@ class WorkQueues:
         self._group_bits["queues"] = (1 << config.queues) - 1
         self._group_bits["engines"] = (1 << config.engines) - 1
         self.sequence = 0
-        self._turn = 0
         self.reset()
 
     def reset(self) -> None:
@@ -187,8 +222,9 @@ class WorkQueues:
         self.groups = [
             {name: item.reset for name, item in _GROUP.items()} for _ in range(self._config.groups)
         ]
-        self._turn = 0
+        self._turn = [0] * self._config.groups
         self.held = 0
+        self._pieces.clear()
 
     # Portals
 
@@ -237,24 +273,80 @@ class WorkQueues:
         )
         return True
 
+    def stage(self, queue: int, portal: int, place: int, data: bytes) -> None:
+        """Eight bytes of a descriptor; those at offset 0x38 submit it, if none are missing."""
+        if not self.staged or queue >= len(self.queues):
+            return
+        wq = self.queues[queue]
+        if wq.state is not QueueState.ENABLED or not wq.dedicated:
+            return
+        pieces = self._pieces.setdefault((queue, portal), {})
+        pieces[place] = data
+        if place == SUBMISSION_BYTES - PIECE_BYTES:
+            del self._pieces[queue, portal]
+            if len(pieces) == SUBMISSION_BYTES // PIECE_BYTES:
+                whole = b"".join(pieces[at] for at in sorted(pieces))
+                self.submit(queue, portal, whole, deferrable=False)
+
+    def turn_staging(self, on: bool) -> None:
+        """The extension is turned on or off; what was begun is forgotten."""
+        if on != self.staged:
+            self._pieces.clear()
+        self.staged = on
+
+    def close(self, queue: WorkQueue) -> None:
+        """Accept nothing more."""
+        if queue.state is QueueState.ENABLED:
+            queue.state = QueueState.BUSY
+        number = self.queues.index(queue)
+        for place in [place for place in self._pieces if place[0] == number]:
+            del self._pieces[place]
+
     # Arbitration
 
-    def take(self) -> Descriptor | None:
-        """The next descriptor, in weighted round robin among the queues (DSA §4.1)."""
-        waiting = [i for i, wq in enumerate(self.queues) if wq.entries]
-        if not waiting:
-            return None
-        if not any(self.queues[i].credit for i in waiting):
-            for wq in self.queues:
-                wq.credit = wq.get("mode", "priority")
+    def group_of(self, engine: int) -> int | None:
+        """The group that an engine serves."""
+        for number, group in enumerate(self.groups):
+            if group["engines"] >> engine & 1:
+                return number
+        return None
+
+    def waiting(self, engine: int) -> bool:
+        """Whether there is a descriptor for an engine."""
+        if not self.held:
+            return False
+        group = self.group_of(engine)
+        if group is None:
+            return False
+        members = self.groups[group]["queues"]
+        return any(wq.offers for i, wq in enumerate(self.queues) if members >> i & 1)
+
+    def take(self, engine: int) -> Descriptor:
+        """The next for an engine, in weighted round robin among its group (DSA §4.1)."""
+        group = self.group_of(engine)
+        assert group is not None
+        members = self.groups[group]["queues"]
+        mine = [i for i in range(len(self.queues)) if members >> i & 1]
+        offers = [i for i in mine if self.queues[i].offers]
+        if not any(self.queues[i].credit for i in offers):
+            for i in mine:
+                self.queues[i].credit = self.queues[i].get("mode", "priority")
         count = len(self.queues)
-        ready = [i for i in waiting if self.queues[i].credit] or waiting
-        chosen = min(ready, key=lambda i: (i - self._turn) % count)
-        self._turn = (chosen + 1) % count
+        ready = [i for i in offers if self.queues[i].credit] or offers
+        turn = self._turn[group]
+        chosen = min(ready, key=lambda i: (i - turn) % count)
+        self._turn[group] = (chosen + 1) % count
         wq = self.queues[chosen]
         wq.credit = max(wq.credit - 1, 0)
+        wq.taken += 1
         self.held -= 1
-        return wq.entries.popleft()
+        descriptor = wq.entries.popleft()
+        self.watch(chosen)
+        return descriptor
+
+    def finished(self, descriptor: Descriptor) -> None:
+        """An engine can do nothing more for a descriptor that it took."""
+        self.queues[descriptor.queue].taken -= 1
 
     def holds(self, affected: Callable[[Descriptor], bool]) -> bool:
         """Whether any queue holds a descriptor that is affected."""
@@ -262,11 +354,25 @@ class WorkQueues:
 
     def discard(self, affected: Callable[[Descriptor], bool]) -> None:
         """Abandon descriptors without completion record or interrupt."""
-        for wq in self.queues:
+        for number, wq in enumerate(self.queues):
             if wq.entries:
                 kept = deque(entry for entry in wq.entries if not affected(entry))
                 self.held -= len(wq.entries) - len(kept)
                 wq.entries = kept
+                self.watch(number)
+
+    def watch(self, number: int) -> None:
+        """Ring, once, if a queue has few enough descriptors (DSA §9.2.24)."""
+        wq = self.queues[number]
+        if not wq.get("occupancy_limit", "enable") or wq.state is not QueueState.ENABLED:
+            return
+        if wq.get("status", "occupancy_interrupt"):
+            return
+        if len(wq.entries) <= wq.get("occupancy_limit", "limit"):
+            status = _QUEUE["status"]
+            wq.values["status"] = status.set(wq.values["status"], occupancy_interrupt=1)
+            handle = wq.get("occupancy_handle", "handle")
+            self._below(bool(wq.get("occupancy_handle", "ims")), handle)
 
     # Tables
 
@@ -286,6 +392,7 @@ class WorkQueues:
             part, bits = (data >> shift & mask) << lsb, (lanes >> shift & mask) << lsb
             if table == "wqcfg":
                 self.queues[index].write(name, part, bits, device_disabled=device_disabled)
+                self.watch(index)
             elif device_disabled:
                 bits &= self._group_bits[name]
                 self.groups[index][name] = self.groups[index][name] & ~bits | part & bits

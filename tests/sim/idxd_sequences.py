@@ -11,20 +11,23 @@ from driver.transport import Transport
 from hw.regs.bar0 import QUEUE_CONFIG
 from hw.regs.commands import Command
 from hw.regs.configspace import MSIX
+from hw.regs.descriptor import OPERATIONS_IMPLEMENTED
 
 VERSION, GENCAP, WQCAP, GRPCAP, ENGCAP, OPCAP, OFFSETS = 0x00, 0x10, 0x20, 0x30, 0x38, 0x40, 0x60
 GENCFG, GENCTRL, GENSTS, INTCAUSE, CMD, CMDSTATUS, CMDCAP = (
     0x80, 0x88, 0x90, 0x98, 0xA0, 0xA8, 0xB0,
 )  # fmt: skip
-SWERROR = 0xC0
+SWERROR, EVLCFG, EVLSTATUS = 0xC0, 0xE0, 0xF0
 TABLES = {"grpcfg": 0, "wqcfg": 16, "msixperm": 32, "perfmon": 64}
 """Tables, and the lowest bit of their field in OFFSETS."""
 
 ACTIVE = 1 << 31
 INTERRUPT = 1 << 31
 QUEUE_DWS = 16
-GROUP_FLAGS = 0x0600_0009
-MISC_VECTOR, COMMAND_DONE = 0, 2
+GROUP_FLAGS = 0x9
+"""Traffic classes of a group; above them the driver allows it all read buffers of GRPCAP."""
+MISC_VECTOR, COMMAND_DONE, LOGGED = 0, 2, 0x20
+LOG_ENTRIES = 0x40
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,13 @@ class Merge:
 
 
 @dataclass(frozen=True)
+class Groups:
+    """Write GRPCFG of every group of GRPCAP: this queue and engine 0 in group 0, no others."""
+
+    queue: int
+
+
+@dataclass(frozen=True)
 class Config:
     """Write configuration space."""
 
@@ -79,7 +89,7 @@ class Bell:
     """Wait for MSI-X vector 0, whose cause has to be that a command is done."""
 
 
-Step = Read | Write | Merge | Config | Poll | Bell
+Step = Read | Write | Merge | Groups | Config | Poll | Bell
 
 
 @dataclass
@@ -90,11 +100,15 @@ class Found:
     ----------
     tables
         Table offsets, from OFFSETS.
+    groups, read_buffers
+        From GRPCAP.
     wrong
         Sentences about reads that did not give what the driver insists on.
     """
 
     tables: dict[str, int] = field(default_factory=dict)
+    groups: int = 0
+    read_buffers: int = 0
     wrong: list[str] = field(default_factory=list)
 
 
@@ -121,10 +135,10 @@ PROBE: tuple[Step, ...] = (
     Poll(),
     Read(GENCAP, 8, expect=1 << 31, mask=1 << 31),
     Read(CMDCAP, 8, expect=0x7FFE, mask=0x7FFE),
-    Read(GRPCAP, 8, expect=1, mask=0xFF),
-    Read(ENGCAP, 8, expect=1, mask=0xFF),
-    Read(WQCAP, 8, expect=3 << 48, mask=3 << 48),
-    *(Read(OPCAP + 8 * word, 8, expect=0 if word else 0b1101) for word in range(4)),
+    Read(GRPCAP, 8),
+    Read(ENGCAP, 8),
+    Read(WQCAP, 8, expect=1 << 24 | 3 << 48, mask=0xF << 24 | 3 << 48),
+    *(Read(OPCAP + 8 * word, 8, expect=0 if word else OPERATIONS_IMPLEMENTED) for word in range(4)),
     Read(OFFSETS, 8),
     Read(OFFSETS + 8, 8),
     Config(MSIX + 2, 0xC000),
@@ -150,17 +164,28 @@ def configure(queue: int, size: int, mode: int, *, locked: bool = False) -> tupl
         Write(base + 4 * dw, own[dw], table="wqcfg") if dw in own else
         Merge(base + 4 * dw, table="wqcfg") for dw in range(QUEUE_DWS)
     ]  # fmt: skip
-    group = [Write(8 * word, 1 << queue if word == 0 else 0, 8, "grpcfg") for word in range(4)]
-    group += [Write(0x20, 1, 8, "grpcfg"), Write(0x28, GROUP_FLAGS, 8, "grpcfg")]
     kept = [Read(base, expect=size, table="wqcfg")] if locked else []
-    return (*reads, *writes, *group, *kept)
+    return (*reads, *writes, Groups(queue), *kept)
 
 
-def enable_device(queue: int = 0, size: int = 16, mode: int = 0x11) -> tuple[Step, ...]:
-    """``accel-config enable-device``."""
+def set_up_log(base: int) -> tuple[Step, ...]:
+    """The event log, before the device is enabled; the driver does so if GENCAP has one."""
+    return (
+        Write(EVLCFG, base, 8),
+        Write(EVLCFG + 8, LOG_ENTRIES, 8),
+        Merge(GENCTRL, set=4),
+        Merge(GENCFG, set=0x2000),
+    )
+
+
+def enable_device(
+    queue: int = 0, size: int = 16, mode: int = 0x11, *, log: int | None = None
+) -> tuple[Step, ...]:
+    """``accel-config enable-device``, with an event log at an address."""
     return (
         *configure(queue, size, mode),
         Merge(GENCFG, set=0x1000),
+        *([] if log is None else set_up_log(log)),
         Read(GENSTS, expect=0, mask=3),
         *command(Command.ENABLE_DEVICE),
         Read(GENSTS, expect=1, mask=3),
@@ -208,6 +233,29 @@ DISABLE_DEVICE: tuple[Step, ...] = (
     Write(GENCTRL, 3),
 )
 """``accel-config disable-device``; Reset Device has cleared GENCTRL."""
+
+
+DISABLE_DEVICE_WITH_LOG: tuple[Step, ...] = (
+    *DISABLE_DEVICE,
+    Write(GENCFG, 0),
+    Merge(GENCTRL, clear=4),
+    Read(GENCTRL, expect=3),
+    Write(EVLCFG, 0, 8),
+    Write(EVLCFG + 8, 0, 8),
+)
+"""The same by a driver that has set up an event log; version 6.12 fails without one."""
+
+
+def event_logged(head: int, tail: int) -> tuple[Step, ...]:
+    """The interrupt of the event log: entries from head to tail are new."""
+    return (
+        Read(INTCAUSE, expect=LOGGED),
+        Write(INTCAUSE, LOGGED),
+        Write(EVLSTATUS + 4, 1 << 30),
+        Read(EVLSTATUS, 8, expect=tail << 32 | head),
+        Write(EVLSTATUS, tail),
+        Read(EVLSTATUS, 8, expect=tail << 32 | tail),
+    )
 
 
 def after_function_reset(queue: int = 0) -> tuple[Step, ...]:
@@ -298,6 +346,8 @@ class Replay:
             case Merge():
                 value = await self._read(self._offset(step), 4)
                 await self._write(self._offset(step), value & ~step.clear | step.set, 4)
+            case Groups():
+                await self._write_groups(step.queue)
             case Config():
                 await self._transport.config_write(step.offset, step.value, step.size)
             case Poll():
@@ -309,7 +359,18 @@ class Replay:
                     self.found.wrong.append(f"step {number}: no interrupt")
                 self._bell.clear()
 
+    async def _write_groups(self, queue: int) -> None:
+        for group in range(self.found.groups):
+            base = self.found.tables["grpcfg"] + 0x40 * group
+            members = 0 if group else 1 << queue
+            for word in range(4):
+                await self._write(base + 8 * word, members if word == 0 else 0, 8)
+            await self._write(base + 0x20, 0 if group else 1, 8)
+            await self._write(base + 0x28, GROUP_FLAGS | self.found.read_buffers << 20, 8)
+
     def _learn(self, step: Read, value: int) -> None:
+        if step.offset == GRPCAP and step.table is None:
+            self.found.groups, self.found.read_buffers = value & 0xFF, value >> 8 & 0xFF
         for name, lsb in TABLES.items():
             if step.offset == OFFSETS + lsb // 64 * 8 and step.table is None:
                 self.found.tables[name] = (value >> lsb % 64 & 0xFFFF) * 0x100

@@ -4,6 +4,7 @@ import pytest
 
 from hw.regs.bar0 import GROUP_CONFIG
 from hw.regs.commands import Command, CommandError, DeviceState, QueueState, SoftwareError
+from hw.regs.descriptor import OPERATIONS_IMPLEMENTED
 from sim.model.tlp import Status
 
 from .model_bench import Bench, descriptor
@@ -101,15 +102,96 @@ def test_enable_device_with_limits_that_it_does_not_have(bench, field):
     assert bench.command(Command.ENABLE_DEVICE)[0] == CommandError.READ_BUFFERS
 
 
-def test_traffic_classes_and_read_buffers_do_not_matter(bench):
+TOTAL = 32
+"""Read buffers of the device: as many as it has tags."""
+
+
+def flags(reserved=0, allowed=0, **fields):
+    """GRPCFG flags with traffic classes as the stock driver sets them."""
+    register = {item.name: item for item in GROUP_CONFIG}["flags"]
+    return register.pack(
+        traffic_class_a=1, traffic_class_b=1, read_buffers_reserved=reserved,
+        read_buffers_allowed=allowed, **fields,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "error"),
+    [
+        (flags(), flags(), CommandError.NONE),
+        (flags(allowed=TOTAL), flags(allowed=TOTAL), CommandError.NONE),
+        (flags(allowed=TOTAL + 1), flags(), CommandError.READ_BUFFERS),
+        (flags(allowed=4), flags(), CommandError.NONE),
+        (flags(allowed=3), flags(), CommandError.READ_BUFFERS),
+        (flags(8, 7), flags(), CommandError.READ_BUFFERS),
+        (flags(8, 8), flags(), CommandError.NONE),
+        (flags(0, 24), flags(8, 8), CommandError.NONE),
+        (flags(0, 25), flags(8, 8), CommandError.READ_BUFFERS),
+        (flags(16), flags(16), CommandError.NONE),
+        (flags(16), flags(17), CommandError.READ_BUFFERS),
+    ],
+)
+def test_read_buffers_of_groups_have_to_fit_together(bench, first, second, error):
     bench.configure(0)
-    bench.group(1, flags=0x0600_0009)
+    bench.group(1, flags=first)
+    bench.group(0, 0, flags=second, group=1)
+    assert bench.command(Command.ENABLE_DEVICE)[0] == error
+
+
+def test_read_buffers_allowed_have_to_do_for_all_engines_of_the_group(bench):
+    bench.configure(0)
+    bench.group(1, 0b11, flags=flags(allowed=7))
+    assert bench.command(Command.ENABLE_DEVICE)[0] == CommandError.READ_BUFFERS
+    bench.group(1, 0b11, flags=flags(allowed=8))
     assert bench.command(Command.ENABLE_DEVICE)[0] == CommandError.NONE
 
 
-def test_enable_device_with_an_event_log(bench):
+@pytest.mark.parametrize(
+    ("groups", "error"),
+    [
+        ([(0b01, 0b01), (0b10, 0b10)], CommandError.NONE),
+        ([(0b11, 0b11), (0, 0)], CommandError.NONE),
+        ([(0, 0), (0b11, 0b10)], CommandError.NONE),
+        ([(0b11, 0b01), (0, 0b10)], CommandError.GROUP_INCOMPLETE),
+        ([(0b01, 0b11), (0b10, 0)], CommandError.GROUP_INCOMPLETE),
+        ([(0b11, 0b01), (0b10, 0b10)], CommandError.GROUP_QUEUES),
+        ([(0b01, 0b01), (0, 0)], CommandError.GROUP_QUEUES),
+        ([(0b01, 0b01), (0b110, 0b10)], CommandError.GROUP_QUEUES),
+        ([(0b01, 0b01), (0b10, 0b11)], CommandError.GROUP_ENGINES),
+    ],
+)
+def test_queues_and_engines_of_groups(bench, groups, error):
+    bench.configure(0)
+    bench.configure(1)
+    for number, (queues, engines) in enumerate(groups):
+        bench.group(queues, engines, group=number)
+    assert bench.command(Command.ENABLE_DEVICE)[0] == error
+
+
+@pytest.mark.parametrize(
+    ("size", "base", "error"),
+    [
+        (64, 0x1000, CommandError.NONE),
+        (65535, 0, CommandError.NONE),
+        (63, 0x1000, CommandError.EVENT_LOG),
+        (0, 0, CommandError.EVENT_LOG),
+        (64, (1 << 64) - 0x1000, CommandError.NONE),
+        (65, (1 << 64) - 0x1000, CommandError.EVENT_LOG),
+    ],
+)
+def test_event_log_has_to_be_long_enough_and_inside_memory(bench, size, base, error):
+    bench.configure(0)
+    bench.group(1)
+    bench.set("evlcfg", size=size, base=base >> 12)
     bench.set("gencfg", event_log=1)
-    assert bench.command(Command.ENABLE_DEVICE)[0] == CommandError.EVENT_LOG
+    assert bench.command(Command.ENABLE_DEVICE)[0] == error
+
+
+def test_event_log_that_is_off_need_not_fit(bench):
+    bench.configure(0)
+    bench.group(1)
+    bench.set("evlcfg", size=1)
+    assert bench.command(Command.ENABLE_DEVICE)[0] == CommandError.NONE
 
 
 @pytest.mark.parametrize(
@@ -151,12 +233,15 @@ def test_enable_queue_twice():
         ({"block_on_fault": 1}, CommandError.QUEUE_BLOCK_ON_FAULT),
         ({"pasid_enable": 0}, CommandError.QUEUE_PASID),
         ({"max_batch_log2": 6}, CommandError.QUEUE_BATCH),
+        ({"max_batch_log2": 0}, CommandError.QUEUE_BATCH),
         ({"max_transfer_log2": 22}, CommandError.QUEUE_TRANSFER),
         ({"max_transfer_log2": 31}, CommandError.QUEUE_TRANSFER),
         ({"dedicated": 1, "privileged": 1}, CommandError.QUEUE_PRIVILEGED),
         ({"ats_disable": 1}, CommandError.QUEUE_ATS),
         ({"prs_disable": 1}, CommandError.QUEUE_PRS),
-        ({"enable": 1}, CommandError.QUEUE_OCCUPANCY_HANDLE),
+        ({"handle": 8}, CommandError.QUEUE_OCCUPANCY_HANDLE),
+        ({"handle": 256, "ims": 1}, CommandError.QUEUE_OCCUPANCY_HANDLE),
+        ({"handle": 255, "ims": 1, "enable": 1}, CommandError.NONE),
         ({"privileged": 1}, CommandError.NONE),
         ({"dedicated": 1, "pasid_enable": 0, "privileged": 1}, CommandError.NONE),
         ({"max_batch_log2": 5, "max_transfer_log2": 21}, CommandError.NONE),
@@ -186,7 +271,7 @@ def test_enable_queue_with_pasid_while_the_capability_is_off():
 def test_enable_queue_with_operations_that_do_not_exist():
     bench = enabled()
     bench.command(Command.DISABLE_QUEUE, 1)
-    bench.write(bench.queue_offset(0, "operations"), 0x1F, 8)
+    bench.write(bench.queue_offset(0, "operations"), 1 << 10, 8)
     assert bench.command(Command.ENABLE_QUEUE, 0)[0] == CommandError.QUEUE_OPERATIONS
 
 
@@ -218,7 +303,7 @@ def test_reset_queue_accepts_disabled_queues_and_keeps_the_size():
         assert bench.read(bench.queue_offset(queue, "size")) == 4
         for name in ("threshold", "mode", "limits", "occupancy_handle", "occupancy_limit"):
             assert bench.read(bench.queue_offset(queue, name)) == 0
-        assert bench.read(bench.queue_offset(queue, "operations"), 8) == 0b1101
+        assert bench.read(bench.queue_offset(queue, "operations"), 8) == OPERATIONS_IMPLEMENTED
 
 
 @pytest.mark.parametrize("code", [*NO_OPERAND[2:4], 11, 12])

@@ -168,7 +168,7 @@ def failed(bench, data, code, *, kind=Portal.UNLIMITED):
     return result
 
 
-@pytest.mark.parametrize("opcode", [1, *range(4, 256)])
+@pytest.mark.parametrize("opcode", sorted(set(range(256)) - set(Opcode)))
 def test_opcode_that_is_not_implemented(opcode):
     failed(ready(), nop(opcode=opcode), Code.BAD_OPCODE)
 

@@ -4,7 +4,7 @@ import pytest
 
 from hw.regs.bar2 import Portal, portal
 from hw.regs.commands import Command, QueueState, SoftwareError
-from hw.regs.descriptor import DESCRIPTOR_BYTES
+from hw.regs.descriptor import DESCRIPTOR_BYTES, OPERATIONS_IMPLEMENTED
 from sim.model.tlp import Kind, Request, Status, memory_read, memory_write
 
 from .model_bench import BAR2, Bench, descriptor
@@ -176,7 +176,7 @@ def test_occupancy_limit_is_locked_while_its_interrupt_is_enabled(shared):
 def test_operations_start_as_opcap_and_leave_out_undefined_opcodes():
     bench = Bench()
     offset = bench.queue_offset(2, "operations")
-    assert bench.read(offset, 8) == bench.get("opcap") == 0b1101
+    assert bench.read(offset, 8) == bench.get("opcap") == OPERATIONS_IMPLEMENTED
     bench.write(offset, (1 << 64) - 1, 8)
     assert bench.read(offset, 8) & (0x1F << 11 | 1 << 22 | 1 << 31 | 1 << 34) == 0
 
@@ -193,14 +193,14 @@ def test_queues_are_served_in_proportion_to_their_priority(priority):
     for queue in (0, 1):
         for _ in range(16):
             assert bench.submit(queue, NOP) is Status.SUCCESS
-    turns = [bench.device.queues.take().queue for _ in range(priority + 1)]
+    turns = [bench.device.queues.take(0).queue for _ in range(priority + 1)]
     assert (turns.count(0), turns.count(1)) == (1, priority)
 
 
 def test_descriptors_of_a_queue_keep_their_order(shared):
     for number in range(4):
         shared.submit(0, descriptor(pasid=number + 1))
-    taken = [shared.device.queues.take().pasid for _ in range(4)]
+    taken = [shared.device.queues.take(0).pasid for _ in range(4)]
     assert taken == [1, 2, 3, 4]
 
 

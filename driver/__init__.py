@@ -51,10 +51,11 @@ from .failures import (
     MemoryFailed,
     OperationFailed,
 )
+from .groups import GroupSettings
 from .member import BatchFailed, Member
 from .operation import Operation
 from .queues import Queue
-from .service import ErrorReport
+from .reports import ErrorReport
 from .settings import Mode, QueueSettings
 from .timeouts import Timeouts
 from .transport import Buffer, Transport
@@ -91,6 +92,7 @@ __all__ = [
     "Dualcast",
     "ErrorReport",
     "Fill",
+    "GroupSettings",
     "InterruptRefused",
     "Member",
     "MemoryFailed",

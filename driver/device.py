@@ -3,25 +3,26 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from hw.regs.bar0 import GROUP_CONFIG
-from hw.regs.commands import Command, DeviceState
+from hw.regs.commands import Command, DeviceState, ResetType
 
 from .adi import Adi
 from .adis import Adis
 from .commands import Commands
 from .config_space import map_function
+from .configuration import Configuration
 from .discovery import Capabilities, discover
-from .errors import DeviceHalted, DriverError, ProbeError, SettingsError
+from .errors import DeviceGone, DeviceHalted, DriverError, ProbeError, SettingsError
+from .event_log import EventLog
 from .function import Function
+from .groups import GroupSettings
 from .queues import Queue
 from .registers import Registers
-from .service import ErrorReport, Service
+from .reports import ErrorReport
+from .service import Service
 from .settings import Mode, QueueSettings
 from .timeouts import Timeouts
 from .transport import Transport
 from .vectors import Handler, Vector, Vectors, VectorTable
-
-_GROUP = {register.name: register for register in GROUP_CONFIG}
 
 REMEMBERED_ERRORS = 64
 
@@ -43,11 +44,16 @@ class Device:
     errors
         The latest of them.
     halted
-        Whether the device has stopped; only :meth:`function_level_reset` helps then.
+        Whether the device has stopped; :meth:`recover` helps then.
     """
 
     def __init__(
-        self, transport: Transport, function: Function, found: Capabilities, timeouts: Timeouts
+        self,
+        transport: Transport,
+        function: Function,
+        found: Capabilities,
+        timeouts: Timeouts,
+        seed: int = 0,
     ) -> None:
         self.capabilities = found
         self.on_error: Callable[[ErrorReport], None] = lambda report: None
@@ -58,19 +64,28 @@ class Device:
         self._commands = Commands(transport, self._registers, timeouts)
         self._vectors = Vectors(transport, found)
         self._adis = Adis(transport, self._commands, self._vectors, timeouts)
-        self._service = Service(transport, self._registers, self._commands.rung, self._report_error)
+        self._event_log = EventLog(transport, self._registers, found)
+        self._service = Service(
+            transport, self._registers, self._event_log, self._commands.rung, self._report_error
+        )
         self._closed = False
         self.queues = tuple(
-            Queue(index, transport, self._registers, self._commands, found, timeouts)
+            Queue(index, transport, self._registers, self._commands, found, timeouts, seed)
             for index in range(found.queues)
+        )
+        self._configuration = Configuration(
+            self._registers, found, self._vectors, self.queues, self._event_log
         )
 
     @classmethod
-    async def probe(cls, transport: Transport, timeouts: Timeouts | None = None) -> "Device":
+    async def probe(
+        cls, transport: Transport, timeouts: Timeouts | None = None, *, seed: int = 0
+    ) -> "Device":
         """Find out what the function is, reset it, and set it up for this driver.
 
         Discovery only reads, but for enabling memory space. Then come Reset Device, PASID Enable,
-        Bus Master Enable and MSI-X with vector 0.
+        Bus Master Enable and MSI-X with vector 0. ``seed`` is that of the jitter with which full
+        queues are tried again.
 
         **Errors** :class:`~driver.errors.ProbeError` says in one sentence why this driver does
         not drive the function. Its command register and capabilities are as they were found.
@@ -79,7 +94,8 @@ class Device:
         function = Function(transport, await map_function(transport), timeouts)
         await function.open()
         try:
-            device = cls(transport, function, await discover(transport, function.where), timeouts)
+            found = await discover(transport, function.where)
+            device = cls(transport, function, found, timeouts, seed)
             await device._set_up()
         except ProbeError:
             await function.shut()
@@ -95,7 +111,12 @@ class Device:
         await self._vectors.clear_msix()
         await self._vectors.own(self._service.ring)
         await self._function.enable_msix()
-        await self._registers.write_fields("genctrl", error_interrupt=1, halt_interrupt=1)
+        await self._registers.write_fields(
+            "genctrl",
+            error_interrupt=1,
+            halt_interrupt=1,
+            event_log_interrupt=int(self.capabilities.event_log),
+        )
         self._commands.interrupts = True
 
     @property
@@ -109,14 +130,20 @@ class Device:
         """Run any command and return its result; see :class:`~driver.commands.Commands`."""
         self._refuse_closed()
         if self.halted and command != Command.RESET_DEVICE:
-            raise DeviceHalted("the device has halted after an error; reset the function")
+            raise DeviceHalted("the device has halted after an error; recover it")
         return await self._commands.execute(command, operand, timeout_cycles=timeout_cycles)
 
     async def state(self) -> DeviceState:
         """Disabled, enabled, draining or halted."""
         return DeviceState((await self._registers.fields("gensts"))["state"])
 
-    async def start(self, settings: Sequence[QueueSettings]) -> list[Queue]:
+    async def start(
+        self,
+        settings: Sequence[QueueSettings],
+        *,
+        groups: Sequence[GroupSettings] | None = None,
+        event_log_entries: int = 0,
+    ) -> list[Queue]:
         """Configure queues 0, 1, … as given, enable the device, and enable these queues.
 
         Dedicated queues stay disabled: :meth:`create_adi` gives them their tenant. One that the
@@ -125,31 +152,27 @@ class Device:
         if len(settings) > len(self.queues):
             raise SettingsError(f"the device has {len(self.queues)} queues, not {len(settings)}")
         queues = list(self.queues[: len(settings)])
-        self._check_total(dict(zip(queues, settings, strict=True)))
-        for queue, chosen in zip(queues, settings, strict=True):
-            await queue.configure(chosen)
-        await self.enable()
-        for queue, chosen in zip(queues, settings, strict=True):
-            if chosen.mode is Mode.SHARED:
+        chosen = dict(zip(queues, settings, strict=True))
+        self._configuration.check(chosen, groups, event_log_entries)
+        await self._configuration.set_queues(chosen)
+        await self.enable(groups=groups, event_log_entries=event_log_entries)
+        for queue, item in chosen.items():
+            if item.mode is Mode.SHARED:
                 await queue.enable()
         return queues
 
-    async def enable(self) -> None:
-        """Put all configured queues and all engines into group 0, and enable the device.
+    async def enable(
+        self, *, groups: Sequence[GroupSettings] | None = None, event_log_entries: int = 0
+    ) -> None:
+        """Configure the groups and the event log, and enable the device.
 
-        User interrupts are allowed: without them, descriptors of a PASID may not ask for any
+        Without ``groups``, all configured queues and all engines are in one. Without
+        ``event_log_entries``, there is no event log, and one error at a time is reported. User
+        interrupts are allowed: without them, descriptors of a PASID may not ask for any
         (DSA §9.2.8).
         """
         self._refuse_closed()
-        base = self.capabilities.group_offset
-        members = sum(1 << queue.index for queue in self.queues if queue.settings is not None)
-        if not members:
-            raise SettingsError("no queue has a configuration, so there is nothing to enable")
-        engines = (1 << self.capabilities.engines) - 1
-        await self._registers.store(_GROUP["queues"], members, base)
-        await self._registers.store(_GROUP["engines"], engines, base)
-        await self._registers.store(_GROUP["flags"], 0, base)
-        await self._registers.write_fields("gencfg", user_interrupts=1)
+        await self._configuration.set_device(groups, event_log_entries)
         await self.command(Command.ENABLE_DEVICE)
 
     async def disable(self) -> None:
@@ -193,11 +216,13 @@ class Device:
         try:
             if await self.state() is DeviceState.ENABLED:
                 await self.disable()
+            await self._service.settle()
             await self._adis.destroy_all()
             await self._vectors.release_all()
             await self.command(Command.RESET_DEVICE)
             await self._service.settle()
             await self._vectors.disown()
+            self._event_log.free()
         except DriverError:
             await self.function_level_reset()
             return
@@ -215,8 +240,45 @@ class Device:
         try:
             await self._function.reset()
         finally:
-            self._adis.abandon()
-            self._vectors.abandon()
+            self._forget()
+
+    async def recover(self) -> None:
+        """Bring a halted device back, as it was after probe: by Reset Device if that is enough.
+
+        GENSTS says which reset ends the halt (DSA §9.2.10). All ADIs and vectors are gone and
+        queues have no configuration afterwards, but this object goes on.
+
+        **Errors** :class:`~driver.errors.SettingsError` if the device has not halted;
+        :class:`~driver.errors.DeviceHalted` if only a reset of the slot would help.
+        """
+        self._refuse_closed()
+        try:
+            status = await self._registers.fields("gensts")
+        except DeviceGone:
+            status = {"state": DeviceState.HALTED, "reset_type": ResetType.FLR}
+        if status["state"] != DeviceState.HALTED:
+            raise SettingsError("the device has not halted")
+        needed = ResetType(status["reset_type"])
+        if needed in (ResetType.WARM, ResetType.COLD):
+            raise DeviceHalted(f"only a {needed.name.lower()} reset of the slot ends this halt")
+        self._commands.interrupts = False
+        if needed is ResetType.SOFTWARE:
+            await self.command(Command.RESET_DEVICE)
+            await self._vectors.clear_msix()
+            await self.state()
+        else:
+            await self._function.reset()
+            await self._function.open()
+        await self._service.settle()
+        self._forget()
+        self.halted = False
+        await self._set_up()
+
+    def _forget(self) -> None:
+        """The device was reset: nothing that was handed out means anything to it any more."""
+        self._adis.abandon()
+        self._vectors.abandon()
+        self._configuration.forget()
 
     def _report_error(self, report: ErrorReport) -> None:
         if self.halted and report.code is None:
@@ -228,12 +290,3 @@ class Device:
     def _refuse_closed(self) -> None:
         if self._closed:
             raise SettingsError("the device was closed; probe it again")
-
-    def _check_total(self, chosen: dict[Queue, QueueSettings]) -> None:
-        sizes = {queue: queue.settings for queue in self.queues if queue.settings} | chosen
-        total = sum(settings.size for settings in sizes.values())
-        if total > self.capabilities.queue_slots:
-            raise SettingsError(
-                f"the queues need {total} descriptors together; the device holds "
-                f"{self.capabilities.queue_slots}"
-            )

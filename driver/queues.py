@@ -12,12 +12,15 @@ from .commands import Commands
 from .discovery import Capabilities
 from .errors import DriverError, QueueFull, SettingsError, SubmissionRejected
 from .limits import Limits
+from .lock import Lock
 from .registers import Registers
-from .settings import FIELDS, Mode, QueueSettings
+from .settings import FIELDS, Mode, QueueSettings, within
 from .timeouts import Timeouts
 from .transport import Outcome, Transport
+from .vectors import Vector
 
 PORTAL_BAR = 2
+STAGE_BYTES = 8
 SLOTS = 64
 """Places in a portal page that are all the same portal."""
 
@@ -34,6 +37,8 @@ class Queue:
     outstanding
         Descriptors submitted by :meth:`submit` and not yet reported by :meth:`retire`; what a
         dedicated queue, which never says that it is full, is throttled by.
+    occupancy_vector
+        What rings when it holds few descriptors; None if it was not asked for.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class Queue:
         self.index = index
         self.settings: QueueSettings | None = None
         self.outstanding = 0
+        self.occupancy_vector: Vector | None = None
         self._transport = transport
         self._registers = registers
         self._commands = commands
@@ -57,6 +63,7 @@ class Queue:
         self._entry = capabilities.queue_offset + capabilities.queue_stride * index
         self._slot = 0
         self._random = random.Random(f"{seed} {index}")
+        self._staging = Lock(transport)
 
     @property
     def limits(self) -> Limits:
@@ -81,7 +88,8 @@ class Queue:
         while the device is enabled, the rest while the queue is.
         """
         settings.check(self._capabilities)
-        words = settings.words(self._capabilities)
+        handle = None if self.occupancy_vector is None else self.occupancy_vector.index
+        words = settings.words(self._capabilities, handle)
         for name, value in words.items():
             await self._registers.store(FIELDS[name], value, self._entry)
         for name, value in words.items():
@@ -100,6 +108,30 @@ class Queue:
     async def occupancy(self) -> int:
         """Descriptors in the queue now."""
         return (await self._status())["occupancy"]
+
+    def ring_occupancy(self) -> None:
+        """Say that the queue holds few descriptors; the handler of its vector."""
+        if self.settings is not None and self.settings.on_occupancy is not None:
+            self.settings.on_occupancy()
+
+    async def arm_occupancy(self, limit: int) -> None:
+        """Let the queue interrupt once, as soon as it holds ``limit`` descriptors or fewer.
+
+        If it does now, it interrupts at once (DSA §9.2.24).
+        """
+        if self.settings is None or self.occupancy_vector is None:
+            raise SettingsError(f"queue {self.index} was given no on_occupancy to call")
+        within("occupancy limit", limit, 0, self.settings.size)
+        place = FIELDS["occupancy_limit"]
+        await self._registers.store(place, place.pack(limit=limit), self._entry)
+        await self._registers.store(
+            FIELDS["status"], FIELDS["status"].pack(occupancy_interrupt=1), self._entry
+        )
+        await self._registers.store(place, place.pack(limit=limit, enable=1), self._entry)
+
+    async def disarm_occupancy(self) -> None:
+        """Take the request of :meth:`arm_occupancy` back, if it is not too late."""
+        await self._registers.store(FIELDS["occupancy_limit"], 0, self._entry)
 
     async def enable(self) -> None:
         """Let it accept descriptors. The device is enabled."""
@@ -122,6 +154,11 @@ class Queue:
         await self._commands.execute(Command.RESET_QUEUE, self._bit)
         self.settings = None
 
+    def forget(self) -> None:
+        """The device was reset: it has no configuration, no vector and nothing under way."""
+        self.settings = self.occupancy_vector = None
+        self.outstanding = 0
+
     async def assign(self, pasid: int | None) -> None:
         """Hand a dedicated queue to a tenant and enable it; with None, leave it disabled."""
         if self.settings is None:
@@ -138,8 +175,17 @@ class Queue:
         return await self._transport.deferrable_write(PORTAL_BAR, place, descriptor)
 
     async def post(self, descriptor: bytes, portal_kind: Portal | None = None) -> None:
-        """Send 64 bytes by posted write (MOVDIR64B); a full queue drops them and reports it."""
+        """Send 64 bytes by posted write (MOVDIR64B); a full queue drops them and reports it.
+
+        A staged queue gets them in eight writes, of which the last submits.
+        """
         place = self._place(descriptor, Portal.UNLIMITED if portal_kind is None else portal_kind)
+        if self.settings is not None and self.settings.staged:
+            async with self._staging:
+                for low in range(0, DESCRIPTOR_BYTES, STAGE_BYTES):
+                    piece = descriptor[low : low + STAGE_BYTES]
+                    await self._transport.write(PORTAL_BAR, place + low, piece)
+            return
         await self._transport.write(PORTAL_BAR, place, descriptor)
 
     async def submit(self, descriptor: bytes, *, ims: bool = True) -> int:

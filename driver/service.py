@@ -1,70 +1,17 @@
 """MSI-X vector 0: the interrupt that the device itself rings (DSA §3.12, §9.2.11)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from hw.regs.bar0 import REGISTERS
-from hw.regs.commands import DeviceState, SoftwareError
-from hw.regs.descriptor import Opcode, Status
+from hw.regs.commands import DeviceState
 
+from .event_log import EventLog
 from .registers import Registers
+from .reports import ErrorReport
 from .transport import Task, Transport
 
 _NAMED = {register.name: register for register in REGISTERS}
 _INTCAUSE = _NAMED["intcause"]
-
-
-@dataclass(frozen=True)
-class ErrorReport:
-    """An error that had no completion record to go to (DSA §9.2.15), or a halt.
-
-    Parameters
-    ----------
-    code
-        A :class:`hw.regs.commands.SoftwareError` or :class:`hw.regs.descriptor.Status`; None for
-        a halt without an error.
-    queue, opcode, pasid
-        Where it came from, as far as the device knows.
-    info, address
-        Interrupt handle or fault address, for errors that have one.
-    overflow
-        Whether more errors followed that were not captured.
-    halted
-        Whether the device has stopped because of it.
-    """
-
-    code: int | None
-    queue: int | None = None
-    opcode: int | None = None
-    pasid: int | None = None
-    info: int | None = None
-    address: int = 0
-    overflow: bool = False
-    halted: bool = False
-
-    @property
-    def name(self) -> str:
-        """The name of the code, or its number."""
-        if self.code is None:
-            return "HALT"
-        for names in (SoftwareError, Status):
-            if self.code in set(names):
-                return names(self.code).name
-        return f"{self.code:#04x}"
-
-    def __str__(self) -> str:
-        parts = [self.name]
-        if self.queue is not None:
-            parts.append(f"on queue {self.queue}")
-        if self.opcode is not None:
-            known = self.opcode in set(Opcode)
-            parts.append(f"by {Opcode(self.opcode).name if known else hex(self.opcode)}")
-            parts.append(f"of PASID {self.pasid}")
-        if self.overflow:
-            parts.append("and more that were not captured")
-        if self.halted:
-            parts.append("and the device has halted")
-        return " ".join(parts)
 
 
 class Service:
@@ -75,6 +22,8 @@ class Service:
 
     Parameters
     ----------
+    event_log
+        What the device has to say about several errors.
     on_command
         Called when a command has completed.
     on_error
@@ -85,11 +34,13 @@ class Service:
         self,
         transport: Transport,
         registers: Registers,
+        event_log: EventLog,
         on_command: Callable[[], None],
         on_error: Callable[[ErrorReport], None],
     ) -> None:
         self._transport = transport
         self._registers = registers
+        self._event_log = event_log
         self._on_command = on_command
         self._on_error = on_error
         self._task: Task | None = None
@@ -122,6 +73,9 @@ class Service:
         cause = _INTCAUSE.unpack(raw)
         if cause["command"]:
             self._on_command()
+        if cause["event_log"]:
+            for report in await self._event_log.collect():
+                self._on_error(report)
         halted = bool(cause["halt"])
         if cause["error"]:
             halted = await self._report_error(halted)
@@ -137,17 +91,5 @@ class Service:
         await self._registers.write_fields("swerror", valid=1, overflow=error["overflow"])
         state = (await self._registers.fields("gensts"))["state"]
         halted = halted or state == DeviceState.HALTED
-        described = bool(error["descriptor_valid"])
-        self._on_error(
-            ErrorReport(
-                code=error["code"],
-                queue=error["queue"] if error["queue_valid"] else None,
-                opcode=error["opcode"] if described else None,
-                pasid=error["pasid"] if described else None,
-                info=error["info"] if error["info_valid"] else None,
-                address=error["address"],
-                overflow=bool(error["overflow"]),
-                halted=halted,
-            )
-        )
+        self._on_error(ErrorReport.of(error, halted=halted))
         return False

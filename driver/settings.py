@@ -1,6 +1,7 @@
-"""What a queue and a group can be given, checked before the hardware sees it."""
+"""What a queue can be given, checked before the hardware sees it."""
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hw.regs.bar0 import QUEUE_CONFIG
@@ -41,6 +42,12 @@ class QueueSettings:
         Largest transfer in bytes and batch in descriptors; the device's limits if None.
     operations
         Bit n: opcode n is allowed; everything that the device implements if None.
+    staged
+        Dedicated queues: submit by eight writes of 8 bytes, for hosts that cannot write 64 bytes
+        at once.
+    on_occupancy
+        Called when the queue holds few descriptors; :meth:`driver.queues.Queue.arm_occupancy` says
+        how few, and lets it happen once.
     """
 
     size: int
@@ -51,34 +58,49 @@ class QueueSettings:
     max_transfer_log2: int | None = None
     max_batch_log2: int | None = None
     operations: int | None = None
+    staged: bool = False
+    on_occupancy: Callable[[], None] | None = None
 
     def check(self, capabilities: Capabilities) -> None:
         """Refuse what the device would refuse, in one sentence."""
         shared = self.mode is Mode.SHARED
         if not (capabilities.shared if shared else capabilities.dedicated):
             raise SettingsError(f"the device has no {self.mode.value} queues")
-        _within("size", self.size, 1, capabilities.queue_slots)
-        _within("priority", self.priority, 1, 15)
+        within("size", self.size, 1, capabilities.queue_slots)
+        within("priority", self.priority, 1, 15)
         if self.threshold is not None:
             if not shared:
                 raise SettingsError("a dedicated queue has no threshold")
-            _within("threshold", self.threshold, 1, self.size)
+            within("threshold", self.threshold, 1, self.size)
         if self.pasid is not None:
             if shared:
                 raise SettingsError("the PASID of a shared queue comes with each descriptor")
-            _within("PASID", self.pasid, 0, (1 << capabilities.pasid_width) - 1)
+            within("PASID", self.pasid, 0, (1 << capabilities.pasid_width) - 1)
         if self.max_transfer_log2 is not None:
             limit = capabilities.max_transfer_log2
-            _within("max_transfer_log2", self.max_transfer_log2, 0, limit)
+            within("max_transfer_log2", self.max_transfer_log2, 0, limit)
         if self.max_batch_log2 is not None:
-            _within("max_batch_log2", self.max_batch_log2, 0, capabilities.max_batch_log2)
+            within("max_batch_log2", self.max_batch_log2, 0, capabilities.max_batch_log2)
         if self.operations is not None and self.operations & ~capabilities.operations:
             raise SettingsError(
                 f"operations {self.operations & ~capabilities.operations:#x} are not implemented"
             )
 
-    def words(self, capabilities: Capabilities) -> dict[str, int]:
-        """Register values of the queue's WQCFG entry, by name."""
+        if self.staged and shared:
+            raise SettingsError("only dedicated queues take descriptors in pieces")
+        if self.staged and not capabilities.staged_submission:
+            raise SettingsError("the device does not take descriptors in pieces")
+        if self.on_occupancy is not None and not capabilities.occupancy_interrupt:
+            raise SettingsError("the device's queues do not interrupt when they run empty")
+
+    def words(
+        self, capabilities: Capabilities, occupancy_handle: int | None = None
+    ) -> dict[str, int]:
+        """Register values of the queue's WQCFG entry, by name.
+
+        ``occupancy_handle`` is the entry of interrupt message storage that rings when the queue
+        holds few descriptors.
+        """
         shared = self.mode is Mode.SHARED
         transfer, batch = self.max_transfer_log2, self.max_batch_log2
         words = {
@@ -95,12 +117,17 @@ class QueueSettings:
                 max_batch_log2=capabilities.max_batch_log2 if batch is None else batch,
             ),
         }
+        if occupancy_handle is not None:
+            words["occupancy_handle"] = FIELDS["occupancy_handle"].pack(
+                handle=occupancy_handle, ims=1
+            )
         if capabilities.operation_config:
             everything = capabilities.operations
             words["operations"] = everything if self.operations is None else self.operations
         return words
 
 
-def _within(name: str, value: int, low: int, high: int) -> None:
+def within(name: str, value: int, low: int, high: int) -> None:
+    """Refuse a value that is not from ``low`` to ``high``."""
     if not low <= value <= high:
         raise SettingsError(f"a queue's {name} is {low} to {high}, not {value}")

@@ -204,6 +204,7 @@ class Vectors:
         """Give all targets back without touching the device, which has been reset."""
         for vector in self._live:
             vector._abandon()
+            self._indices[vector.table].give(vector.index)
         self._live.clear()
         if self._first is not None:
             self._first._abandon()

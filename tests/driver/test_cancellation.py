@@ -93,6 +93,34 @@ def test_cancelled_submission_to_a_full_queue_gives_its_record_back():
     run(play())
 
 
+class Lingering(ModelTransport):
+    """Its caller learns of an accepted descriptor only later, and may be cancelled until then."""
+
+    async def deferrable_write(self, bar, offset, data):
+        outcome = await super().deferrable_write(bar, offset, data)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return outcome
+
+
+def test_record_of_a_submission_cancelled_too_late_stays_out_until_it_is_drained():
+    async def play():
+        transport = Lingering(CONFIG)
+        device, (queue,) = await started(transport)
+        adi = await device.create_adi(queue)
+        await adi.vectors[0].mask()
+        task = asyncio.create_task(adi.submit(Nop()))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        await cancel(task)
+        assert adi.outstanding == 1 and len(adi.records._free) == 7
+        await transport.sleep(5000)
+        assert adi.outstanding == queue.outstanding == 0 and len(adi.records._free) == 8
+        await close(transport, device)
+
+    run(play())
+
+
 def test_cancelled_batch_keeps_its_list_until_the_device_is_done_with_it():
     async def play():
         transport, device, (queue,) = await ready()

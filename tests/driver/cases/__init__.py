@@ -5,7 +5,7 @@ cases run on the functional model and on the RTL; each starts from a function th
 enumerated, and whoever runs it checks the host for damage and misdirected messages afterwards.
 """
 
-from . import control, interrupts, pressure, probing, stock, tenants
+from . import control, interrupts, operations, pressure, probing, stock, tenants
 from .registry import CASES, CONFIG, Case
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Case",
     "control",
     "interrupts",
+    "operations",
     "pressure",
     "probing",
     "stock",

@@ -1,0 +1,60 @@
+"""Whether any two of three runs of memory overlap."""
+
+from amaranth import *
+from amaranth.lib.wiring import Component, In, Out
+
+
+class Overlap(Component):
+    """Compare the three pairs of three addresses, one after another.
+
+    Addresses and distances are modulo 2^64. The first of two runs has ``first_bytes``, the second
+    ``second_bytes``, in each pair; a run of 0 bytes may be found to overlap.
+
+    **Timing**: ``found`` is right from the fourth clock after ``begin`` on, until the next
+    ``begin``. Addresses are looked at from the clock of ``begin`` on, sizes and ``wanted`` from
+    the clock after it, and all for three clocks.
+
+    Members
+    -------
+    begin : ``In(1)``
+        Pulse.
+    address : ``In(64).array(3)``
+    first_bytes, second_bytes : ``In(32)``
+    wanted : ``In(3)``
+        Pairs that count: of the addresses 0 and 1, 0 and 2, 1 and 2.
+    found : ``Out(1)``
+        One of them overlaps.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "begin": In(1),
+                "address": In(64).array(3),
+                "first_bytes": In(32),
+                "second_bytes": In(32),
+                "wanted": In(3),
+                "found": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        # Bit n: ``distance`` is that of pair n.
+        shown = Signal(3)
+        distance = Signal(64)
+        first = Mux(shown[1], self.address[1], self.address[0])
+        second = Mux(shown[:2].any(), self.address[2], self.address[1])
+        m.d.sync += [
+            shown.eq(Cat(self.begin, shown[:2])),
+            distance.eq(second - first),
+        ]
+        # The second begins inside the first, or the first inside the second.
+        low, high = distance[:32], distance[32:]
+        end = low + self.second_bytes
+        near = ((high == 0) & (low < self.first_bytes)) | (high.all() & end[32] & end[:32].any())
+        with m.If(self.begin):
+            m.d.sync += self.found.eq(0)
+        with m.Elif(near & (shown & self.wanted).any()):
+            m.d.sync += self.found.eq(1)
+        return m

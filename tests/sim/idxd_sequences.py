@@ -28,6 +28,11 @@ GROUP_FLAGS = 0x9
 """Traffic classes of a group; above them the driver allows it all read buffers of GRPCAP."""
 MISC_VECTOR, COMMAND_DONE, LOGGED = 0, 2, 0x20
 LOG_ENTRIES = 0x40
+FRESH_QUEUE = {
+    4: 0, 5: 0, 6: 1 << 29, 7: 0,
+    **{8 + dw: OPERATIONS_IMPLEMENTED >> 32 * dw & 0xFFFF_FFFF for dw in range(8)},
+}  # fmt: skip
+"""DWs of WQCFG that the driver finds in a disabled queue, whatever it wrote to the others."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ PROBE: tuple[Step, ...] = (
     Read(GENSTS, expect=0, mask=0x3),
     Write(CMD, Command.RESET_DEVICE << 20),
     Poll(),
-    Read(GENCAP, 8, expect=1 << 31, mask=1 << 31),
+    Read(GENCAP, 8, expect=1 << 31 | 1 << 13, mask=1 << 31 | 3 << 13),
     Read(CMDCAP, 8, expect=0x7FFE, mask=0x7FFE),
     Read(GRPCAP, 8),
     Read(ENGCAP, 8),
@@ -159,7 +164,9 @@ def configure(queue: int, size: int, mode: int, *, locked: bool = False) -> tupl
     base = queue * 4 * QUEUE_DWS
     limits = 21 | 5 << 5
     own = {0: size, 1: size, 2: mode, 3: limits}
-    reads = [Read(base + 4 * dw, table="wqcfg") for dw in range(QUEUE_DWS)]
+    reads = [
+        Read(base + 4 * dw, expect=FRESH_QUEUE.get(dw), table="wqcfg") for dw in range(QUEUE_DWS)
+    ]
     writes: list[Step] = [
         Write(base + 4 * dw, own[dw], table="wqcfg") if dw in own else
         Merge(base + 4 * dw, table="wqcfg") for dw in range(QUEUE_DWS)
@@ -223,6 +230,7 @@ def disable_queue(queue: int = 0) -> tuple[Step, ...]:
         *command(Command.RESET_QUEUE, 1 << queue),
         Read(base + 24, expect=0, mask=3 << 30, table="wqcfg"),
         Read(base + 8, expect=0, table="wqcfg"),
+        *(Read(base + 4 * dw, expect=FRESH_QUEUE[dw], table="wqcfg") for dw in sorted(FRESH_QUEUE)),
     )
 
 

@@ -7,10 +7,16 @@ from hw.regs.bar0 import bar0
 from hw.regs.bar2 import Portal, portal
 from hw.regs.config import Config
 from hw.regs.configspace import PASID
+from hw.regs.descriptor import Opcode, Status
+from hw.regs.event_log import EVENT, EVENT_BYTES
 from sim.model.transport import ModelTransport, run
 
 from .idxd_sequences import (
     DISABLE_DEVICE,
+    DISABLE_DEVICE_WITH_LOG,
+    EVLCFG,
+    GENCFG,
+    LOG_ENTRIES,
     PROBE,
     REMOVE,
     SOFTWARE_ERROR,
@@ -20,6 +26,7 @@ from .idxd_sequences import (
     disable_queue,
     enable_device,
     enable_queue,
+    event_logged,
 )
 from .model_bench import descriptor
 
@@ -107,6 +114,86 @@ def test_software_error_is_found_by_its_interrupt():
         await transport.write(2, portal(0, Portal.LIMITED), bad)
         assert await replay.rung()
         await replay.run(SOFTWARE_ERROR)
+        assert replay.found.wrong == []
+
+    run(life())
+
+
+BAD = descriptor(Opcode.DRAIN)
+"""A drain that asks for neither record nor interrupt cannot be answered."""
+
+
+def logged(log, index):
+    """Fields of an entry in the event log."""
+    entry = log.read()[EVENT_BYTES * index : EVENT_BYTES * (index + 1)]
+    return EVENT.unpack(int.from_bytes(entry, "little"))
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_life_with_an_event_log(shuffle):
+    """Kernel 6.12 from enabling the device to disabling it, three errors in between."""
+
+    async def life():
+        transport, replay = await probed(shuffle=shuffle, seed=5)
+        log = transport.allocate(LOG_ENTRIES * EVENT_BYTES, align=4096)
+        for _ in range(2):
+            log.write(bytes(LOG_ENTRIES * EVENT_BYTES))
+            await replay.run(enable_device(log=log.address))
+            await replay.run(enable_queue())
+            for index in range(3):
+                await transport.write(2, portal(0, Portal.LIMITED), BAD)
+                assert await replay.rung()
+                await replay.run(event_logged(index, index + 1))
+                fields = logged(log, index)
+                assert (fields["code"], fields["opcode"]) == (Status.BAD_FLAGS, Opcode.DRAIN)
+            await replay.run((Read(0xC0, 8, expect=0, mask=3),))
+            await replay.run(disable_queue())
+            await replay.run(DISABLE_DEVICE_WITH_LOG)
+        await replay.run(REMOVE)
+        assert replay.found.wrong == []
+        assert transport.platform.check() == []
+
+    run(life())
+
+
+def test_reset_of_the_device_has_turned_the_log_off():
+    async def life():
+        transport, replay = await probed()
+        log = transport.allocate(LOG_ENTRIES * EVENT_BYTES, align=4096)
+        await replay.run(enable_device(log=log.address))
+        await replay.run(
+            (
+                Read(GENCFG, expect=0x3000),
+                Read(EVLCFG, 8, expect=log.address),
+                Read(EVLCFG + 8, 8, expect=LOG_ENTRIES),
+            )
+        )
+        await replay.run(DISABLE_DEVICE)
+        cleared = (Read(GENCFG, expect=0), Read(EVLCFG, 8, expect=0), Read(EVLCFG + 8, 8, expect=0))
+        await replay.run(cleared)
+        assert replay.found.wrong == []
+
+    run(life())
+
+
+def test_default_limits_of_the_driver_hold_for_batches():
+    """The driver allows a queue batches of 32."""
+
+    async def life():
+        transport, replay = await probed()
+        await replay.run(enable_device())
+        await replay.run(enable_queue())
+        count = 32
+        members = transport.allocate(64 * count)
+        record = transport.allocate(32, align=32)
+        members.write(descriptor() * count)
+        data = bytearray(descriptor(Opcode.BATCH, completion_address=record.address))
+        data[16:24] = members.address.to_bytes(8, "little")
+        data[32:36] = count.to_bytes(4, "little")
+        await transport.write(2, portal(0, Portal.LIMITED), bytes(data))
+        await replay.run(disable_queue())
+        assert record.read()[0] == Status.SUCCESS
+        assert record.read()[4:8] == count.to_bytes(4, "little")
         assert replay.found.wrong == []
 
     run(life())

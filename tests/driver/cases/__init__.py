@@ -5,7 +5,7 @@ cases run on the functional model and on the RTL; each starts from a function th
 enumerated, and whoever runs it checks the host for damage and misdirected messages afterwards.
 """
 
-from . import control, interrupts, operations, pressure, probing, stock, tenants
+from . import control, deltas, interrupts, operations, pressure, probing, stock, tenants
 from .registry import CASES, CONFIG, Case
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "CONFIG",
     "Case",
     "control",
+    "deltas",
     "interrupts",
     "operations",
     "pressure",

@@ -1,41 +1,21 @@
 """Every operation at odd sizes and alignments, each byte and each result checked."""
 
-import random
-
-import pytest
-
 from driver import (
-    Adi,
-    ApplyDelta,
     Compare,
     Comparison,
     CopyCrc,
     Crc,
     CreateDelta,
     Delta,
-    DeltaCorrupt,
-    Device,
     Dualcast,
     Transport,
 )
 from hw.regs.descriptor import Status
 
-from .registry import balanced, case, pattern, started
+from .registry import EMPTY, alone, case, finish, pattern
 
 SIZES = (1, 3, 8, 13, 64, 255, 513, 1500)
 GUARD = 64
-EMPTY = b"\xee"
-
-
-async def _alone(transport: Transport) -> tuple[Device, Adi]:
-    device, (queue,) = await started(transport)
-    return device, await device.create_adi(queue)
-
-
-async def _finish(device: Device, adi: Adi) -> None:
-    balanced(adi)
-    await device.close()
-    assert not device.errors
 
 
 def crc32c(data: bytes, seed: int = 0) -> int:
@@ -50,7 +30,7 @@ def crc32c(data: bytes, seed: int = 0) -> int:
 
 @case
 async def fills_of_every_size_and_alignment_are_exact(transport: Transport) -> None:
-    device, adi = await _alone(transport)
+    device, adi = await alone(transport)
     word = bytes.fromhex("f1e2d3c4b5a69788")
     buffer = adi.allocate(2048)
     for number, size in enumerate(SIZES):
@@ -59,12 +39,12 @@ async def fills_of_every_size_and_alignment_are_exact(transport: Transport) -> N
         await adi.fill(buffer.address + into, size, int.from_bytes(word, "little"))
         expected = EMPTY * into + (word * (size // 8 + 1))[:size]
         assert buffer.read() == expected + EMPTY * (2048 - len(expected)), (size, into)
-    await _finish(device, adi)
+    await finish(device, adi)
 
 
 @case
 async def comparisons_find_the_first_byte_that_differs(transport: Transport) -> None:
-    device, adi = await _alone(transport)
+    device, adi = await alone(transport)
     first, second = adi.allocate(2048), adi.allocate(2048)
     for number, size in enumerate(SIZES):
         left, right = number % 8, (3 * number + 1) % 8
@@ -79,12 +59,12 @@ async def comparisons_find_the_first_byte_that_differs(transport: Transport) -> 
             second.write(bytes([data[at] ^ 1 << number % 8]), right + at)
             assert await adi.compare(*places, size) == Comparison(False, at), (size, at)
             second.write(data[at : at + 1], right + at)
-    await _finish(device, adi)
+    await finish(device, adi)
 
 
 @case
 async def comparisons_with_a_pattern_are_exact(transport: Transport) -> None:
-    device, adi = await _alone(transport)
+    device, adi = await alone(transport)
     word = bytes.fromhex("0123456789abcdef")
     number = int.from_bytes(word, "little")
     buffer = adi.allocate(2048)
@@ -99,12 +79,12 @@ async def comparisons_with_a_pattern_are_exact(transport: Transport) -> None:
             found = await adi.compare_pattern(place, size, number)
             assert found == Comparison(False, at), (size, at)
             buffer.write(data[at : at + 1], skew + at)
-    await _finish(device, adi)
+    await finish(device, adi)
 
 
 @case
 async def expectation_that_is_not_met_is_told_by_the_status(transport: Transport) -> None:
-    device, adi = await _alone(transport)
+    device, adi = await alone(transport)
     first, second = adi.allocate(64), adi.allocate(64)
     second.write(b"\1", 9)
     met, missed = Status.SUCCESS, Status.SUCCESS_PREDICATE
@@ -123,94 +103,12 @@ async def expectation_that_is_not_met_is_told_by_the_status(transport: Transport
         delta = CreateDelta(first.address, second.address, size, record.address, 80, expect)
         completion = await (await adi.submit(delta)).wait()
         assert completion.status == status, (size, expect)
-    await _finish(device, adi)
-
-
-@case
-async def delta_record_makes_the_original_equal_to_the_modified(transport: Transport) -> None:
-    device, adi = await _alone(transport)
-    rng = random.Random(7)
-    size = 1024
-    original, modified = adi.allocate(size), adi.allocate(size)
-    record = adi.allocate(1400)
-    for changes, skew in ((0, 0), (1, 1), (7, 2), (40, 5), (128, 3)):
-        data = pattern(size, changes)
-        altered = bytearray(data)
-        for word in rng.sample(range(size // 8), changes):
-            altered[8 * word + rng.randrange(8)] ^= 1 << rng.randrange(8)
-        original.write(data)
-        modified.write(bytes(altered))
-        record.write(EMPTY * 1400)
-        place = record.address + skew
-        found = await adi.delta(original, modified, size, place, 1280)
-        assert found.complete and found.equal == (changes == 0)
-        assert found.size_bytes == 10 * changes and found.compared_bytes == size
-        raw = record.read(skew, found.size_bytes)
-        words = [
-            word for word in range(size // 8) if data[8 * word :][:8] != altered[8 * word :][:8]
-        ]
-        expected = b"".join(
-            word.to_bytes(2, "little") + altered[8 * word : 8 * word + 8] for word in words
-        )
-        assert raw == expected
-        assert record.read(skew + found.size_bytes, 8) == EMPTY * 8
-        await adi.apply(place, found.size_bytes, original, size)
-        assert original.read() == bytes(altered), changes
-    await _finish(device, adi)
-
-
-@case
-async def delta_record_that_is_too_small_says_how_far_it_reaches(transport: Transport) -> None:
-    device, adi = await _alone(transport)
-    size = 512
-    original, modified = adi.allocate(size), adi.allocate(size)
-    record = adi.allocate(256)
-    record.write(EMPTY * 256)
-    altered = bytearray(size)
-    for word in range(10, 40):
-        altered[8 * word] = 1
-    modified.write(bytes(altered))
-    found = await adi.delta(original, modified, size, record, 80)
-    assert found.outcome is Delta.EXCEEDED and not found.complete
-    assert found.size_bytes == 80 and found.compared_bytes == 8 * 18
-    assert record.read(80) == EMPTY * 176
-    await adi.apply(record, 80, original, size)
-    assert original.read() == bytes(altered[: 8 * 18]).ljust(size, b"\0")
-    await _finish(device, adi)
-
-
-@case
-async def delta_record_that_is_none_is_reported(transport: Transport) -> None:
-    """Offsets that fall or lie beyond the transfer; what stands before them is applied."""
-    device, adi = await _alone(transport)
-    record, buffer = adi.allocate(128), adi.allocate(128)
-
-    def entry(word: int) -> bytes:
-        return word.to_bytes(2, "little") + bytes([word + 1]) * 8
-
-    for words, status, good in (
-        ((1, 3, 3), Status.DELTA_ORDER, 2),
-        ((2, 1), Status.DELTA_ORDER, 1),
-        ((1, 8), Status.DELTA_OFFSET, 1),
-        ((0xFFFF,), Status.DELTA_OFFSET, 0),
-    ):
-        buffer.write(bytes(128))
-        record.write(b"".join(entry(word) for word in words))
-        with pytest.raises(DeltaCorrupt) as caught:
-            await adi.apply(record, 10 * len(words), buffer, 64)
-        assert caught.value.status == status, words
-        assert caught.value.completion.bytes_completed == 10 * good
-        expected = bytearray(128)
-        for word in words[:good]:
-            expected[8 * word : 8 * word + 8] = bytes([word + 1]) * 8
-        assert buffer.read() == bytes(expected), words
-    await adi.run(ApplyDelta(record.address, buffer.address, 64, 0))
-    await _finish(device, adi)
+    await finish(device, adi)
 
 
 @case
 async def dualcasts_of_every_size_and_alignment_are_exact(transport: Transport) -> None:
-    device, adi = await _alone(transport)
+    device, adi = await alone(transport)
     source = adi.allocate(2048)
     one, two = adi.allocate(4096, align=4096), adi.allocate(4096, align=4096)
     source.write(pattern(2048, 3))
@@ -222,12 +120,12 @@ async def dualcasts_of_every_size_and_alignment_are_exact(transport: Transport) 
         expected = EMPTY * into + pattern(2048, 3)[out : out + size]
         for buffer in (one, two):
             assert buffer.read() == expected + EMPTY * (4096 - len(expected)), (size, out, into)
-    await _finish(device, adi)
+    await finish(device, adi)
 
 
 @case
 async def crcs_of_every_size_and_alignment_are_exact(transport: Transport) -> None:
-    device, adi = await _alone(transport)
+    device, adi = await alone(transport)
     source, seed = adi.allocate(2048), adi.allocate(64)
     source.write(pattern(2048, 9))
     source.write(b"123456789", 1600)
@@ -245,12 +143,12 @@ async def crcs_of_every_size_and_alignment_are_exact(transport: Transport) -> No
             seed.write(before.to_bytes(4, "little"), 4)
             resumed = Crc(rest, size - cut, seed_address=seed.address + 4)
             assert await adi.run(resumed) == expected, (size, cut)
-    await _finish(device, adi)
+    await finish(device, adi)
 
 
 @case
 async def copies_with_crc_are_exact(transport: Transport) -> None:
-    device, adi = await _alone(transport)
+    device, adi = await alone(transport)
     source, destination = adi.allocate(2048), adi.allocate(2048)
     source.write(pattern(2048, 11))
     for number, size in enumerate(SIZES):
@@ -261,24 +159,24 @@ async def copies_with_crc_are_exact(transport: Transport) -> None:
         assert await adi.run(move) == crc32c(data, number), (size, out, into)
         expected = EMPTY * into + data
         assert destination.read() == expected + EMPTY * (2048 - len(expected)), (size, out, into)
-    await _finish(device, adi)
+    await finish(device, adi)
 
 
 @case
 async def flush_and_noop_find_nothing_to_say(transport: Transport) -> None:
-    device, adi = await _alone(transport)
+    device, adi = await alone(transport)
     buffer = adi.allocate(256)
     buffer.write(pattern(256, 1))
     await adi.flush(buffer.address + 3, 77)
     await adi.noop()
     assert buffer.read() == pattern(256, 1)
-    await _finish(device, adi)
+    await finish(device, adi)
 
 
 @case
 async def operations_of_all_kinds_run_side_by_side(transport: Transport) -> None:
     """Submitted at once and waited for afterwards; none disturbs another."""
-    device, adi = await _alone(transport)
+    device, adi = await alone(transport)
     source, other = adi.allocate(1024), adi.allocate(1024)
     one, two = adi.allocate(4096, align=4096), adi.allocate(4096, align=4096)
     source.write(pattern(1024, 1))
@@ -294,4 +192,4 @@ async def operations_of_all_kinds_run_side_by_side(transport: Transport) -> None
     assert await again.result() == crc32c(pattern(1024, 1)[1:1000])
     assert await copied.result() == crc32c(pattern(1024, 1))
     assert one.read(0, 1024) == two.read(0, 1024) == one.read(2048, 1024) == source.read()
-    await _finish(device, adi)
+    await finish(device, adi)

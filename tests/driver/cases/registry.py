@@ -34,6 +34,9 @@ QUICK = Timeouts(command=20_000, drain=200_000, operation=60_000, submit=40_000,
 SHARED = QueueSettings(size=8)
 FIRE_TRIES = 400
 
+EMPTY = b"\xee"
+"""What memory holds where nothing is to be written."""
+
 DEDICATED = QueueSettings(size=8, mode=Mode.DEDICATED)
 
 
@@ -75,6 +78,19 @@ async def started(transport: Transport, *settings: QueueSettings) -> tuple[Devic
     device = await Device.probe(transport, QUICK)
     queues = await device.start(settings or (SHARED,))
     return device, queues
+
+
+async def alone(transport: Transport, *settings: QueueSettings) -> tuple[Device, Adi]:
+    """A device with one ADI on its first queue."""
+    device, queues = await started(transport, *settings)
+    return device, await device.create_adi(queues[0])
+
+
+async def finish(device: Device, adi: Adi) -> None:
+    """Close a device that has reported no error, after every bell of its ADI has rung."""
+    balanced(adi)
+    await device.close()
+    assert not device.errors
 
 
 async def fire(transport: Transport, queue: Queue, pasid: int, vector: Vector) -> None:

@@ -11,17 +11,15 @@ from ..queues.abandon import Abandon
 from ..queues.records import ErrorRecord, QueueControl
 from ..regs import Config
 from ..regs.bar0 import bar0
-from ..regs.commands import CommandError, DeviceState
+from ..regs.commands import DeviceState
 from ..tlp.records import packet_stream
+from .device_check import DeviceCheck
 from .error_log import ErrorLog
 from .errors import ErrorRouter
 from .event_log import EventLog
 from .handles import Handles
 from .registers import Registers
 from .runner import CommandRunner
-
-LOG_ENTRIES_MIN = 64
-"""The smallest event log (DSA §9.2.16)."""
 
 
 class Control(Component):
@@ -91,6 +89,7 @@ class Control(Component):
         config = self._config
         m.submodules.registers = registers = Registers(config)
         m.submodules.runner = runner = CommandRunner(config)
+        m.submodules.check = check = DeviceCheck(config)
         m.submodules.handles = handles = Handles(config)
         m.submodules.errors = errors = ErrorLog()
         m.submodules.log = log = EventLog(config)
@@ -109,7 +108,11 @@ class Control(Component):
             runner.store_busy.eq(self.store_busy),
             runner.log_busy.eq(log.busy),
             runner.cleared.eq(handles.ready),
-            runner.configuration_error.eq(self._configuration_error(m, registers)),
+            check.groups.eq(self.queues.groups),
+            check.gencfg.eq(registers.gencfg),
+            check.evlcfg.eq(registers.evlcfg),
+            check.settings.eq(self.settings),
+            runner.faults.eq(check.o),
             registers.locked.eq(runner.state != DeviceState.DISABLED),
             registers.clear.eq(runner.reset),
             registers.gensts.eq(runner.state),
@@ -138,25 +141,6 @@ class Control(Component):
     def _bit(self, value, register, field):
         """A flag of a register."""
         return value[bar0(self._config).register(register)[field].lsb]
-
-    def _configuration_error(self, m, registers):
-        """What is wrong with GENCFG and EVLCFG (DSA §5.1)."""
-        space, settings = bar0(self._config), self.settings
-        log_enable = self._bit(registers.gencfg, "gencfg", "event_log")
-        evlcfg = space.register("evlcfg")
-        pasid = registers.evlcfg[evlcfg["pasid_enable"].lsb]
-        privileged = registers.evlcfg[evlcfg["privileged"].lsb]
-        error = Signal(8)
-        with m.If(
-            (pasid & ~settings.pasid_enable) | (privileged & ~(pasid & settings.pasid_privileged))
-        ):
-            m.d.comb += error.eq(CommandError.PASID)
-        # In units of an entry, 58 bits hold the address of any.
-        base = registers.evlcfg[evlcfg["base"].lsb : evlcfg["base"].msb + 1] << 6
-        size = registers.evlcfg[evlcfg["size"].lsb : evlcfg["size"].msb + 1]
-        with m.If(log_enable & ((size < LOG_ENTRIES_MIN) | (base + size > 1 << 58))):
-            m.d.comb += error.eq(CommandError.EVENT_LOG)
-        return error
 
     def _watch_settings(self, m, runner):
         """Halt when configuration space pulls the ground from under an enabled device."""

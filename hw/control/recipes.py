@@ -3,11 +3,11 @@
 import enum
 from dataclasses import dataclass
 
+from amaranth import Mux
+
 from ..regs import Config
 from ..regs.commands import Command, CommandError
 from ..regs.descriptor import OPERATIONS_IMPLEMENTED
-
-_BATCH_IMPLEMENTED = bool(OPERATIONS_IMPLEMENTED & 1 << 1)
 
 
 class Kind(enum.Enum):
@@ -125,7 +125,7 @@ RECIPES = {
 
 def queue_faults(config: Config, entry, settings):
     """What keeps a queue from being enabled: pairs of a condition and the error (DSA §5.2)."""
-    lowest_batch = 1 if _BATCH_IMPLEMENTED else 0
+    vectors = Mux(entry.ims, config.ims_vectors, config.msix_vectors)
     shared_without = ~entry.dedicated & ~entry.pasid_enable
     privileged = entry.dedicated & entry.pasid_enable & entry.privileged
     beyond = ((1 << len(entry.mask)) - 1) & ~OPERATIONS_IMPLEMENTED
@@ -138,12 +138,12 @@ def queue_faults(config: Config, entry, settings):
             CommandError.QUEUE_PASID,
         ),
         (
-            (entry.max_batch_log2 < lowest_batch) | (entry.max_batch_log2 > config.max_batch_log2),
+            (entry.max_batch_log2 == 0) | (entry.max_batch_log2 > config.max_batch_log2),
             CommandError.QUEUE_BATCH,
         ),
         (entry.max_transfer_log2 > config.max_transfer_log2, CommandError.QUEUE_TRANSFER),
         (privileged & ~settings.pasid_privileged, CommandError.QUEUE_PRIVILEGED),
-        (entry.enable, CommandError.QUEUE_OCCUPANCY_HANDLE),
+        (entry.enable & (entry.handle >= vectors), CommandError.QUEUE_OCCUPANCY_HANDLE),
         (entry.ats_disable, CommandError.QUEUE_ATS),
         ((entry.mask & beyond).any(), CommandError.QUEUE_OPERATIONS),
         (entry.prs_disable, CommandError.QUEUE_PRS),

@@ -1,7 +1,6 @@
 """Commands, one at a time."""
 
 from functools import reduce
-from itertools import combinations
 from operator import or_
 
 from amaranth import *
@@ -12,11 +11,10 @@ from ..pcie.records import Settings
 from ..queues.records import QueueControl
 from ..regs import Config
 from ..regs.commands import CommandError, DeviceState
+from .device_check import DeviceFaults
 from .handles import HandleRequest
 from .judge import CommandJudge
 from .recipes import queue_faults
-
-_LIMITS = ("global_limit", "work_limit", "batch_limit", "read_bandwidth", "write_bandwidth")
 
 SETTLE_CYCLES = 8
 """Clocks from the end of the last descriptor until message storage shows what it has of it."""
@@ -56,8 +54,8 @@ class CommandRunner(Component):
     started : ``Out(1)``
         Pulse: the device becomes enabled.
     settings : ``In(Settings)``
-    configuration_error : ``In(8)``
-        What is wrong with the device-wide registers, or 0.
+    faults : ``In(DeviceFaults)``
+        What is wrong with the configuration of the device.
     store_busy : ``In(1)``
         Message storage holds a message or is clearing itself.
     log_busy : ``In(1)``
@@ -86,7 +84,7 @@ class CommandRunner(Component):
                 "resetting": Out(1),
                 "started": Out(1),
                 "settings": In(Settings),
-                "configuration_error": In(8),
+                "faults": In(DeviceFaults),
                 "store_busy": In(1),
                 "log_busy": In(1),
                 "reset": Out(1),
@@ -160,13 +158,13 @@ class CommandRunner(Component):
     def _enable_device(self, m):
         """Give each queue its slots, looking for what is wrong on the way (DSA §5.1)."""
         queues, config = self.queues, self._config
-        groups = [queues.groups[number] for number in range(config.groups)]
+        members = reduce(or_, (group.queues for group in queues.groups))
         total = Signal(range(config.queues * (1 << 16)))
         misfit = Signal()
         with m.State("LOOK AT QUEUE"):
             m.next = "PLACE QUEUE"
         with m.State("PLACE QUEUE"):
-            grouped = reduce(or_, (group.queues for group in groups)).bit_select(queues.query, 1)
+            grouped = members.bit_select(queues.query, 1)
             m.d.comb += [queues.place.eq(1), queues.base.eq(total)]
             m.d.sync += [
                 total.eq(total + queues.entry.size),
@@ -178,15 +176,14 @@ class CommandRunner(Component):
                 m.next = "CONCLUDE"
         with m.State("CONCLUDE"):
             m.d.sync += [total.eq(0), misfit.eq(0)]
-            lopsided = Cat(group.queues.any() != group.engines.any() for group in groups).any()
-            limits = Cat(group.flags[name] for group in groups for name in _LIMITS)
             faults = (
                 (total > config.queue_slots, CommandError.TOTAL_SIZE),
-                (lopsided, CommandError.GROUP_INCOMPLETE),
-                (misfit | self._twice("queues"), CommandError.GROUP_QUEUES),
-                (self._twice("engines"), CommandError.GROUP_ENGINES),
-                (limits.any(), CommandError.READ_BUFFERS),
-                (self.configuration_error != 0, self.configuration_error),
+                (self.faults.group_incomplete, CommandError.GROUP_INCOMPLETE),
+                (misfit | self.faults.group_queues, CommandError.GROUP_QUEUES),
+                (self.faults.group_engines, CommandError.GROUP_ENGINES),
+                (self.faults.read_buffers, CommandError.READ_BUFFERS),
+                (self.faults.event_log, CommandError.EVENT_LOG),
+                (self.faults.pasid, CommandError.PASID),
             )
             m.d.sync += self.state.eq(DeviceState.ENABLED)
             m.d.comb += self.started.eq(1)
@@ -195,11 +192,6 @@ class CommandRunner(Component):
                     m.d.comb += self.started.eq(0)
                     m.d.sync += [self.error.eq(error), self.state.eq(DeviceState.DISABLED)]
             m.next = "REPORT"
-
-    def _twice(self, name):
-        """Whether anything of this name is in two groups."""
-        bitmaps = [self.queues.groups[number][name] for number in range(self._config.groups)]
-        return reduce(or_, (one & other for one, other in combinations(bitmaps, 2)), C(0)).any()
 
     def _enable_queue(self, m):
         """Open the queue if its configuration is sound (DSA §5.2)."""

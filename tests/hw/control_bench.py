@@ -8,7 +8,7 @@ from hw.regs.commands import Command
 from hw.regs.event_log import EVENT, EVENT_BYTES
 from sim.checkers.streams import instrument
 
-from .register_bench import WATCHDOG, Registers, take
+from .register_bench import WATCHDOG, Registers, pause, take
 from .streams import offer
 
 CONFIG = Config(ims_vectors=256, msix_vectors=4, queues=4, queue_slots=16)
@@ -75,7 +75,7 @@ class Bench(Registers):
     async def _answer(self, ctx):
         while True:
             if self.answering and self.answers:
-                await ctx.tick().repeat(5)
+                await pause(ctx, 5)
                 await offer(ctx, self.dut.i_written, self.answers.pop(0))
             else:
                 await ctx.tick()

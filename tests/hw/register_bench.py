@@ -17,6 +17,12 @@ async def take(ctx, port):
             return payload
 
 
+async def pause(ctx, clocks):
+    """Let clocks pass; a background process may be ended here at any time."""
+    for _ in range(clocks):
+        await ctx.tick()
+
+
 class Registers:
     """The host's side of BAR0.
 

@@ -79,7 +79,7 @@ class Device(Component):
         m.submodules.queues = anew(queues := WorkQueues(config))
         m.submodules.engine = anew(engine := Engine(config))
         m.submodules.control = anew(control := Control(config))
-        m.submodules.events = anew(events := Arbiter(Event, 2))
+        m.submodules.events = anew(events := Arbiter(Event, 3))
 
         connect(m, flipped(self.i), receiver.i)
         connect(m, receiver.o_posted, completer.i_posted)
@@ -105,6 +105,7 @@ class Device(Component):
         connect(m, store.o_verdict, engine.i_verdict)
         connect(m, engine.o_event, events.i[0])
         connect(m, control.o_event, events.i[1])
+        connect(m, queues.o_event, events.i[2])
         connect(m, events.o, store.i_event)
 
         connect(m, engine.o_read, requester.i_read)

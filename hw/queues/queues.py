@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..csr.bus import CsrSignature
+from ..interrupts.records import Event
 from ..regs import Config
 from ..regs.bar0 import bar0
 from ..regs.descriptor import DESCRIPTOR_BYTES
@@ -14,6 +15,7 @@ from .assign import Assign
 from .dispatch import Dispatch
 from .groups import GroupTable
 from .ledger import Ledger
+from .occupancy import OccupancyInterrupts
 from .outlet import Outlet
 from .portals import Portals
 from .records import Done, ErrorRecord, QueueControl, Submission, Work
@@ -51,6 +53,8 @@ class WorkQueues(Component):
     o_work : ``Out(packet_stream(Work, data_width)).array(engines)``
     i_done : ``In(stream.Signature(Done)).array(engines)``
         One for each descriptor, in order, when the engine can do nothing more for it.
+    o_event : ``Out(stream.Signature(Event))``
+        Occupancy interrupts.
     o_error : ``Out(stream.Signature(ErrorRecord))``
     """
 
@@ -64,6 +68,7 @@ class WorkQueues(Component):
                 "control": In(QueueControl(config)),
                 "o_work": Out(packet_stream(Work, config.data_width)).array(config.engines),
                 "i_done": In(stream.Signature(Done)).array(config.engines),
+                "o_event": Out(stream.Signature(Event)),
                 "o_error": Out(stream.Signature(ErrorRecord)),
             }
         )
@@ -80,6 +85,7 @@ class WorkQueues(Component):
         self._share_bus(m, table, groups)
         self._place(m, portals, dispatch, table)
         self._take_turns(m, dispatch, ledger, table, groups)
+        ringing = self._ring(m, portals, dispatch, ledger, table)
 
         connect(m, flipped(self.i_submission), portals.i)
         connect(m, portals.o_verdict, flipped(self.o_verdict))
@@ -117,7 +123,7 @@ class WorkQueues(Component):
             control.entry.eq(table.query_entry),
             control.ready.eq(table.ready),
             control.enabled.eq(ledger.enabled),
-            control.settled.eq(ledger.settled),
+            control.settled.eq(ledger.settled & ~ringing),
             control.groups.eq(groups.groups),
         ]
         return m
@@ -180,6 +186,29 @@ class WorkQueues(Component):
             rings.drop.eq(dispatch.leave),
             dispatch.head.eq(rings.head),
         ]
+
+    def _ring(self, m, portals, dispatch, ledger, table):
+        """Tell of room in queues; whether that is under way."""
+        m.submodules.occupancy = occupancy = OccupancyInterrupts(self._config)
+        connect(m, occupancy.o_event, flipped(self.o_event))
+        replaced = portals.fill & (portals.queue == dispatch.queue)
+        m.d.comb += [
+            occupancy.enabled.eq(ledger.enabled),
+            occupancy.occupancy.eq(ledger.occupancy),
+            occupancy.left.eq(dispatch.leave & ~replaced),
+            occupancy.left_queue.eq(dispatch.queue),
+            occupancy.left_entry.eq(table.dispatch_entry),
+            table.scan.eq(occupancy.scan),
+            occupancy.scanned.eq(table.scanned),
+            occupancy.entry.eq(table.scan_entry),
+            occupancy.acknowledge.eq(table.acknowledge),
+            table.generated.eq(occupancy.generated),
+        ]
+        with m.If(self.control.clear_all):
+            m.d.comb += occupancy.clear.eq(-1)
+        with m.Elif(self.control.clear):
+            m.d.comb += occupancy.clear.eq(1 << self.control.query)
+        return occupancy.ringing
 
     def _take_turns(self, m, dispatch, ledger, table, groups):
         """Groups and their queues take turns; a queue learns its priority when it is enabled."""

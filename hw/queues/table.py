@@ -59,6 +59,10 @@ class QueueTable(Component):
         State of the queues; all but ``threshold`` and ``enable`` is read-only unless disabled.
     occupancy_index : ``Out``, occupancy : ``In(16)``
         Asks for a queue's occupancy, at once.
+    generated : ``In(queues)``, acknowledge : ``Out(queues)``
+        Bits that say that the occupancy interrupt was generated; pulses: software clears them.
+    scan : ``In``, scanned : ``Out(1)``, scan_entry : ``Out(QueueEntry)``
+        Lookups while there is no access: ``scanned`` says one clock later whether this was one.
     portal, dispatch, query : ``In``
         Indices; ``portal_entry``, ``dispatch_entry`` and ``query_entry`` follow.
     clear : ``In(1)``
@@ -81,6 +85,11 @@ class QueueTable(Component):
                 "busy": In(config.queues),
                 "occupancy_index": Out(index),
                 "occupancy": In(16),
+                "generated": In(config.queues),
+                "acknowledge": Out(config.queues),
+                "scan": In(index),
+                "scanned": Out(1),
+                "scan_entry": Out(QueueEntry),
                 "portal": In(index),
                 "portal_entry": Out(QueueEntry),
                 "dispatch": In(index),
@@ -126,11 +135,20 @@ class QueueTable(Component):
         index = Signal(range(max(self._queues, 2)))
         word = Signal(range(_WORDS))
         m.d.comb += offset.eq(access.address - self._table.offset)
-        m.d.comb += [index.eq(offset >> 6), word.eq(offset[3:6]), host.addr.eq(index)]
+        m.d.comb += [
+            index.eq(offset >> 6),
+            word.eq(offset[3:6]),
+            host.addr.eq(Mux(self.csr.access.valid, index, self.scan)),
+            self.scan_entry.eq(host.data),
+        ]
+        m.d.sync += self.scanned.eq(~self.csr.access.valid & self.ready)
 
         enabled = self.enabled.bit_select(index, 1)
         busy = self.busy.bit_select(index, 1)
-        status = QUEUE_CONFIG[6]["mode_support"].mask | (enabled << 30) | (busy << 31)
+        generated = self.generated.bit_select(index, 1)
+        fixed = QUEUE_CONFIG[6]["mode_support"].mask
+        bit = QUEUE_CONFIG[6]["occupancy_interrupt"].lsb
+        status = fixed | (generated << bit) | (enabled << 30) | (busy << 31)
         m.d.comb += self.occupancy_index.eq(index)
         shown = self._word(m, host.data, word, status | self.occupancy)
         merged = Signal(QueueEntry)
@@ -156,6 +174,8 @@ class QueueTable(Component):
                         write.data.eq(merged),
                     ]
                     m.d.sync += result.eq(shown)
+                    with m.If(access.write & access.strobe[bit // 8] & access.data[bit]):
+                        m.d.comb += self.acknowledge.eq((word == 3) << index)
                     m.next = "ANSWER"
             with m.State("ANSWER"):
                 m.d.comb += self.csr.result.valid.eq(1)

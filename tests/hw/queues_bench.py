@@ -24,7 +24,7 @@ class QueuesAndControl(Component):
         self.queues, self.control = WorkQueues(config), Control(config)
         outside = {}
         for part, names in (
-            (self.queues, ("i_submission", "o_verdict", "o_work", "i_done")),
+            (self.queues, ("i_submission", "o_verdict", "o_work", "i_done", "o_event")),
             (self.control, ("settings", "store_busy", "reset_ims", "abandon")),
         ):
             outside |= {name: part.signature.members[name] for name in names}
@@ -44,6 +44,7 @@ class QueuesAndControl(Component):
         connect(m, flipped(self.registers), control.csr)
         connect(m, flipped(self.tables), queues.csr)
         connect(m, control.o_event, flipped(self.o_own_event))
+        connect(m, queues.o_event, flipped(self.o_event))
         connect(m, control.abandon, flipped(self.abandon))
         for number in range(len(self.o_work)):
             connect(m, queues.o_work[number], flipped(self.o_work[number]))
@@ -62,7 +63,8 @@ class QueuesBench(Bench):
     ``taken`` holds ``(engine, header, descriptor)`` in the order in which engines took them, and
     ``times`` the clock of each. An engine takes nothing while its bit is set in ``stalled``, and
     finishes what it took, in order, ``work_cycles`` later; nothing while its bit is set in
-    ``held``. ``finished`` lists engines as they finish.
+    ``held``. ``extra`` descriptors are taken all the same. ``finished`` lists engines as they
+    finish.
     """
 
     make = QueuesAndControl
@@ -73,6 +75,8 @@ class QueuesBench(Bench):
         self.times: list[int] = []
         self.finished: list[int] = []
         self.stalled = self.held = 0
+        self.bells_held = False
+        self.extra = 0
         self.work_cycles = 20
         self._inside: list[list] = [[] for _ in range(config.engines)]
 
@@ -86,12 +90,20 @@ class QueuesBench(Bench):
             await scenario(ctx)
 
         simulator.add_testbench(main)
-        for sink in (self._serve_own, self._tick):
+        for sink in (self._serve_own, self._serve_occupancy, self._tick):
             simulator.add_testbench(sink, background=True)
         for number in range(self.config.engines):
             simulator.add_testbench(self._taker(number), background=True)
             simulator.add_testbench(self._finisher(number), background=True)
         simulator.run()
+
+    async def _serve_occupancy(self, ctx):
+        while True:
+            while self.bells_held or not ctx.get(self.dut.o_event.valid):
+                await ctx.tick()
+            event = await self.take(ctx, self.dut.o_event)
+            assert not event.completion
+            self.log.append(("event", event.ims, event.index))
 
     async def _tick(self, ctx):
         while True:
@@ -102,8 +114,9 @@ class QueuesBench(Bench):
         async def take(ctx):
             port = self.dut.o_work[number]
             while True:
-                while self.stalled >> number & 1 or not ctx.get(port.valid):
+                while (self.stalled >> number & 1 and not self.extra) or not ctx.get(port.valid):
                     await ctx.tick()
+                self.extra = max(self.extra - 1, 0)
                 word = 0
                 for beat in range(512 // self.config.data_width):
                     payload = await self.take(ctx, port)

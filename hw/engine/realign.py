@@ -41,6 +41,8 @@ class Realign(Component):
         Beats as they lie. Bytes outside the run are anything.
     o : ``Out(stream.Signature(data_width))``
         Beats as they shall lie. Bytes outside the run are anything.
+    more : ``Out(1)``
+        Beats of the run have not been taken yet.
     last : ``Out(1)``
         The beat on ``o`` is the last of its run.
     """
@@ -52,6 +54,7 @@ class Realign(Component):
                 "alignment": In(stream.Signature(Alignment(data_width))),
                 "i": In(stream.Signature(data_width)),
                 "o": Out(stream.Signature(data_width)),
+                "more": Out(1),
                 "last": Out(1),
             }
         )
@@ -81,6 +84,7 @@ class Realign(Component):
         m.d.comb += [
             take.eq(self.i.valid & self.i.ready),
             give.eq(self.o.valid & self.o.ready),
+            self.more.eq(~rest),
             self.last.eq(outs == 1),
         ]
         with m.If(take):

@@ -1,0 +1,109 @@
+"""Delta records applied to memory (DSA §8.3.9)."""
+
+from amaranth import *
+from amaranth.lib import stream
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from ..pcie.records import WriteCommand
+from ..regs import Config
+from ..regs.descriptor import DELTA_BYTES, Status
+from ..tlp.records import Tenant, packet_stream
+from .delta import WORD, DeltaUnpack
+from .differ import WORD_BYTES, LaneBeat
+
+
+class Apply(Component):
+    """Write the words that the entries of a delta record hold.
+
+    After an entry that is out of order or out of range, the rest of the record has no effect.
+
+    **Timing**: an entry takes 2 clocks at least.
+
+    **Errors**: ``fault`` says what was wrong with the entry after ``applied_bytes``.
+
+    Parameters
+    ----------
+    config
+        ``data_width``.
+
+    Members
+    -------
+    i : ``In(stream.Signature(LaneBeat(data_width)))``
+        The record, as :class:`.delta.DeltaUnpack` takes it.
+    destination : ``In(64)``
+        A multiple of 8.
+    size_bytes : ``In(32)``
+        Of the destination; a multiple of 8.
+    tenant : ``In(Tenant)``
+    clear : ``In(1)``
+        Begin a record; only while idle.
+    drop : ``In(1)``
+        Entries have no effect any more.
+    o : ``Out(packet_stream(WriteCommand, data_width))``
+        One for each entry.
+    fault : ``Out(8)``
+        :class:`hw.regs.descriptor.Status`, or 0.
+    applied_bytes : ``Out(32)``
+        Bytes of the record whose entries have been handed over.
+    idle : ``Out(1)``
+        Nothing is on its way.
+    """
+
+    def __init__(self, config: Config):
+        self._width = config.data_width
+        super().__init__(
+            {
+                "i": In(stream.Signature(LaneBeat(config.data_width))),
+                "destination": In(64),
+                "size_bytes": In(32),
+                "tenant": In(Tenant),
+                "clear": In(1),
+                "drop": In(1),
+                "o": Out(packet_stream(WriteCommand, config.data_width)),
+                "fault": Out(8),
+                "applied_bytes": Out(32),
+                "idle": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.unpack = unpack = DeltaUnpack(self._width)
+        connect(m, flipped(self.i), unpack.i)
+        entry, write = unpack.o.p, self.o.p
+        address, word = Signal(64), Signal(WORD)
+        # The offset has to be more than that of the entry before, if there is one.
+        least, overrun = Signal(17), Signal()
+        m.d.comb += [
+            unpack.clear.eq(self.clear),
+            unpack.o.ready.eq(~self.o.valid | self.o.ready),
+            self.idle.eq(unpack.idle & ~self.o.valid),
+            overrun.eq(entry.offset >= self.size_bytes[3:]),
+            write.header.address.eq(address),
+            write.header.length_bytes.eq(WORD_BYTES),
+            write.header.tenant.eq(self.tenant),
+            write.data.eq(word.replicate(self._width // WORD)),
+            write.first.eq(1),
+            write.last.eq(1),
+        ]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [
+                self.o.valid.eq(0),
+                self.applied_bytes.eq(self.applied_bytes + DELTA_BYTES),
+            ]
+        with m.If(unpack.o.valid & unpack.o.ready):
+            m.d.sync += [
+                address.eq(self.destination + (entry.offset << 3)),
+                word.eq(entry.data),
+                least.eq(entry.offset + 1),
+            ]
+            with m.If((self.fault == 0) & ~self.drop):
+                with m.If(entry.offset < least):
+                    m.d.sync += self.fault.eq(Status.DELTA_ORDER)
+                with m.Elif(overrun):
+                    m.d.sync += self.fault.eq(Status.DELTA_OFFSET)
+                with m.Else():
+                    m.d.sync += self.o.valid.eq(1)
+        with m.If(self.clear):
+            m.d.sync += [self.fault.eq(0), self.applied_bytes.eq(0), least.eq(0)]
+        return m

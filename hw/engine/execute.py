@@ -1,0 +1,230 @@
+"""Operations on memory, one job after another (DSA §8.3)."""
+
+from amaranth import *
+from amaranth.lib import stream
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from ..pcie.records import ReadChunk, WriteCommand
+from ..regs import Config
+from ..regs.descriptor import Flag, Opcode, Status
+from ..tlp.records import packet_stream
+from .apply import Apply
+from .crc import Crc
+from .delta import WORD
+from .differ import Differ
+from .gather import Gather
+from .passage import Passage
+from .records import Job, Result, Token
+from .steps import Steps, doing
+
+
+class Execute(Component):
+    """Do what jobs say, with the chunks that were read for them.
+
+    Every chunk that arrives is whole, so what becomes of it is one write command, or two. A job
+    with a fault is passed through. Nothing is written outside the destinations of a job.
+
+    **Timing**: a job takes 4 clocks, and its chunks: their beats and 2 to 4 clocks each. Fill
+    writes a beat per clock, 3 clocks apart every 4 KiB. Comparisons take the beats of both sources,
+    Dualcast those of both destinations. A delta takes 2 clocks to apply; to be created, 1.25 and
+    those of writing it. A CRC takes up to 18 clocks more.
+
+    **Errors**: a chunk that failed ends the job with status 0x20 (DSA §5.8.1) unless a difference
+    has been found before it. ``bytes_completed`` then says how far the operation has come, as it
+    does with a delta that does not fit or must not be applied.
+
+    Parameters
+    ----------
+    config
+        ``data_width`` and ``read_slot_bytes``.
+
+    Members
+    -------
+    i : ``In(stream.Signature(Job))``
+        Taken when the job is over.
+    i_token : ``In(stream.Signature(Token))``
+    i_read : ``In(packet_stream(ReadChunk, data_width))``
+    o_write : ``Out(packet_stream(WriteCommand, data_width))``
+    o : ``Out(stream.Signature(Result))``
+        One for each job, when all its writes have been handed over and its last token was taken.
+    stop : ``In(1)``
+        Abandon the job: write nothing more of it. It may come at any time and lasts until the job
+        is over; a write that has begun is finished, and chunks are dropped to the end.
+    cancel : ``Out(1)``
+        No more chunks of the job are wanted.
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        # A quarter takes a chunk, a half one that was realigned, the other half its deltas.
+        self._depth = 4 * config.read_slot_bytes // config.beat_bytes
+        self._lanes_log2 = config.beat_bytes.bit_length() - 1
+        super().__init__(
+            {
+                "i": In(stream.Signature(Job)),
+                "i_token": In(stream.Signature(Token)),
+                "i_read": In(packet_stream(ReadChunk, config.data_width)),
+                "o_write": Out(packet_stream(WriteCommand, config.data_width)),
+                "o": Out(stream.Signature(Result)),
+                "stop": In(1),
+                "cancel": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        width, depth, job = self._config.data_width, self._depth, self.i.p
+        m.submodules.steps = steps = Steps(self._config, depth)
+        m.submodules.passage = passage = Passage(self._config, depth)
+        m.submodules.differ = differ = Differ(width)
+        # The upper half of the memory takes the entries of a block.
+        m.submodules.gather = gather = Gather(depth // 2 * width // WORD)
+        m.submodules.apply = apply = Apply(self._config)
+        m.submodules.crc = crc = Crc(width)
+        connect(m, flipped(self.i), steps.i)
+        connect(m, flipped(self.i_token), steps.i_token)
+        connect(m, steps.o_run, passage.i)
+        connect(m, differ.o, gather.i)
+        m.d.comb += [
+            steps.stop.eq(self.stop),
+            self.cancel.eq(steps.cancel),
+            steps.chunk.eq(self.i_read.p.header),
+            steps.chunk_valid.eq(self.i_read.valid),
+            steps.chunk_ends.eq(self.i_read.valid & self.i_read.ready & self.i_read.p.last),
+            steps.ended.eq(gather.exceeded | (apply.fault != 0)),
+            steps.settled.eq(differ.idle & apply.idle),
+            steps.folds.eq(crc.i.ready),
+            steps.summed.eq(crc.o.valid),
+            steps.block_bytes.eq(gather.block_bytes),
+            passage.pattern.eq(job.source),
+            gather.limit_bytes.eq(Mux(doing(job, Opcode.CREATE_DELTA), job.operand_2[:32], 0)),
+            gather.clear.eq(steps.begin),
+            gather.flush.eq(steps.flush),
+            gather.recorded.eq(steps.recorded),
+            gather.recorded_bytes.eq(steps.o_run.p.length_bytes),
+            apply.destination.eq(job.destination),
+            apply.size_bytes.eq(job.size_bytes),
+            apply.tenant.eq(job.tenant),
+            apply.clear.eq(steps.begin),
+            apply.drop.eq(steps.stopped),
+            self.o.valid.eq(steps.o_over.valid),
+            steps.o_over.ready.eq(self.o.ready),
+            crc.o.ready.eq(steps.o_over.valid & steps.o_over.ready),
+        ]
+        self._move_beats(m, steps, passage, differ, apply)
+        self._remember(m, steps, passage, differ, gather)
+        self._sum(m, steps, passage, crc)
+        m.d.sync += self.o.payload.eq(self._conclude(m, steps, gather, apply, crc))
+        return m
+
+    def _move_beats(self, m, steps, passage, differ, apply):
+        """Beats of chunks to where they are wanted; writes from where they are made."""
+        beats, applies = passage.o_beat, Signal()
+        m.d.comb += [
+            applies.eq(doing(self.i.p, Opcode.APPLY_DELTA)),
+            passage.i_beat.payload.eq(self.i_read.p.data),
+            passage.i_beat.valid.eq(self.i_read.valid & passage.wants),
+            self.i_read.ready.eq(passage.i_beat.ready | steps.take),
+            differ.i.payload.eq(beats.payload),
+            differ.offset.eq(passage.offset),
+            differ.i.valid.eq(beats.valid & ~applies),
+            apply.i.payload.eq(beats.payload),
+            apply.i.valid.eq(beats.valid & applies),
+            beats.ready.eq(Mux(applies, apply.i.ready, differ.i.ready)),
+        ]
+        with m.If(applies):
+            connect(m, apply.o, flipped(self.o_write))
+        with m.Else():
+            connect(m, passage.o_write, flipped(self.o_write))
+
+    def _remember(self, m, steps, passage, differ, gather):
+        """The memory: a chunk as it lies or as it was written, and entries of a delta record."""
+        width, words, run = self._config.data_width, self._config.data_width // WORD, steps.o_run.p
+        m.submodules.memory = memory = Memory(shape=width, depth=self._depth, init=[])
+        write, read = memory.write_port(granularity=WORD), memory.read_port()
+        stores, place = Signal(), Signal.like(run.place)
+        m.d.comb += [
+            stores.eq(steps.take & steps.store & self.i_read.valid),
+            read.addr.eq(passage.place),
+            read.en.eq(passage.fetch),
+            passage.fetched.eq(read.data),
+            differ.other.eq(read.data),
+            write.addr.eq(passage.place),
+            write.data.eq(passage.o_write.p.data),
+            write.en.eq(passage.store.replicate(words)),
+        ]
+        with m.If(doing(self.i.p, Opcode.COMPARE_PATTERN)):
+            m.d.comb += differ.other.eq(self.i.p.destination.replicate(words))
+        with m.If(steps.take):
+            m.d.comb += [
+                write.addr.eq(place),
+                write.data.eq(self.i_read.p.data),
+                write.en.eq(stores.replicate(words)),
+            ]
+            m.d.sync += place.eq(place + stores)
+        with m.Else():
+            m.d.sync += place.eq(steps.place)
+        with m.If(gather.o.valid):
+            m.d.comb += [
+                write.addr.eq(self._depth // 2 + gather.o.p.place // words),
+                write.data.eq(gather.o.p.data.replicate(words)),
+                write.en.eq(1 << gather.o.p.place % words),
+            ]
+
+    def _sum(self, m, steps, passage, crc):
+        """Beats of the source into the CRC, after its seed."""
+        job, chunk = self.i.p, self.i_read
+        loads, lane = Signal(), chunk.p.header.address[2 : self._lanes_log2]
+        m.d.comb += [
+            loads.eq(steps.take & steps.load & chunk.valid),
+            crc.start.valid.eq(steps.begin | loads),
+            crc.start.p.seed.eq(job.operand),
+            crc.start.p.raw.eq((job.flags & Flag.BYPASS_INVERSION) != 0),
+            crc.start.p.high_first.eq((job.flags & Flag.BYPASS_REFLECTION) != 0),
+            crc.start.p.lane.eq(job.source),
+            crc.start.p.size_bytes.eq(job.size_bytes),
+            crc.i.valid.eq(steps.fold & chunk.valid & chunk.ready),
+            crc.i.p.data.eq(chunk.p.data),
+            crc.i.p.last.eq(chunk.p.last & steps.final),
+        ]
+        with m.If(loads):
+            m.d.comb += crc.start.p.seed.eq(chunk.p.data.word_select(lane, 32))
+
+    def _conclude(self, m, steps, gather, apply, crc):
+        """What is to be reported once the job is over."""
+        job, result = self.i.p, Signal(Result)
+        compares = doing(job, Opcode.COMPARE, Opcode.COMPARE_PATTERN)
+        creates, applies = doing(job, Opcode.CREATE_DELTA), doing(job, Opcode.APPLY_DELTA)
+        sums = doing(job, Opcode.CRC, Opcode.COPY_CRC)
+        checks = (job.flags & Flag.CHECK_RESULT) != 0
+        m.d.comb += result.status.eq(Status.SUCCESS)
+        with m.If(creates):
+            m.d.comb += result.value.eq(gather.total_bytes)
+        with m.Elif(sums & ~steps.failed & (job.fault == 0)):
+            m.d.comb += result.value.eq(crc.o.payload)
+        with m.If(job.fault != 0):
+            m.d.comb += result.status.eq(job.fault)
+        with m.Elif(apply.fault != 0):
+            m.d.comb += [result.status.eq(apply.fault)]
+        with m.Elif(steps.failed & ~gather.exceeded):
+            m.d.comb += result.status.eq(Status.HARDWARE)
+            m.d.comb += result.bytes_completed.eq(steps.done_bytes)
+        with m.Elif(compares | creates):
+            with m.If(gather.exceeded):
+                m.d.comb += result.result.eq(Mux(creates, 2, 1))
+                m.d.comb += result.bytes_completed.eq(
+                    Mux(creates, gather.offset & ~0b111, gather.offset)
+                )
+            with m.Elif(creates):
+                m.d.comb += result.result.eq(gather.total_bytes != 0)
+            expected = Mux(
+                creates,
+                job.expected.bit_select(result.result, 1),
+                ~(job.expected[0] ^ result.result[0]),
+            )
+            with m.If(checks & ~expected):
+                m.d.comb += result.status.eq(Status.SUCCESS_PREDICATE)
+        with m.If(applies & (result.status != Status.SUCCESS) & (job.fault == 0)):
+            m.d.comb += result.bytes_completed.eq(apply.applied_bytes)
+        return result

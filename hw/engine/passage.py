@@ -1,0 +1,194 @@
+"""Runs of bytes on their way through an engine."""
+
+from amaranth import *
+from amaranth.lib import data, enum, stream
+from amaranth.lib.wiring import Component, In, Out
+
+from ..pcie.records import WriteCommand
+from ..regs import Config
+from ..tlp.records import Tenant, packet_stream
+from .differ import LaneBeat
+from .realign import Realign
+
+
+class Origin(enum.Enum, shape=2):
+    """Where the bytes of a run come from."""
+
+    CHUNK = 0
+    PATTERN = 1
+    MEMORY = 2
+
+
+class Run(data.StructLayout):
+    """A run of bytes.
+
+    Members
+    -------
+    origin : Origin
+    writes : 1
+        It becomes a write command; if not, it is given away in beats.
+    keep : 1
+        Store the beats too, as they are written.
+    source : range(bytes of a beat)
+        Where the first byte lies in its beat.
+    address : 64
+        Where it goes; for beats that are given away, the lane of the first byte.
+    length_bytes : 13
+        1 to 4096.
+    offset : 32
+        Of the first byte in what the run is part of.
+    place : ``range(depth)``
+        Beat of the memory that the run begins with.
+    tenant : Tenant
+    """
+
+    def __init__(self, config: Config, depth: int):
+        super().__init__(
+            {
+                "origin": Origin,
+                "writes": 1,
+                "keep": 1,
+                "source": range(config.beat_bytes),
+                "address": 64,
+                "length_bytes": 13,
+                "offset": 32,
+                "place": range(depth),
+                "tenant": Tenant,
+            }
+        )
+
+
+class Passage(Component):
+    """Take a run of bytes from where it is, realign it, and hand it on.
+
+    A memory of beats stands beside the way: runs are read from it or stored in it, and for beats
+    that are given away it is read in step, so that they can be compared with what lies in it.
+
+    **Timing**: one clock, one more if bytes move down, and the beats of the longer side.
+
+    Parameters
+    ----------
+    config
+        ``data_width``.
+    depth
+        Beats of the memory.
+
+    Members
+    -------
+    i : ``In(stream.Signature(Run(config, depth)))``
+        Taken with the last beat.
+    i_beat : ``In(stream.Signature(data_width))``
+        Beats of chunks. May be valid only while ``wants`` says so.
+    wants : ``Out(1)``
+        Beats of the chunk that the run comes from have not been taken yet.
+    pattern : ``In(64)``
+        Repeated in every beat.
+    place : ``Out(range(depth))``
+        Beat of the memory that is read or stored.
+    store : ``Out(1)``
+        Store ``o_write.p.data``.
+    fetch : ``Out(1)``
+        Read.
+    fetched : ``In(data_width)``
+        What was read, from the next clock on.
+    o_write : ``Out(packet_stream(WriteCommand, data_width))``
+    o_beat : ``Out(stream.Signature(LaneBeat(data_width)))``
+        Beats that are given away; the memory is read when one is taken.
+    offset : ``Out(32)``
+        Offset of lane 0 of that beat, modulo 2^32.
+    """
+
+    def __init__(self, config: Config, depth: int):
+        self._width = config.data_width
+        super().__init__(
+            {
+                "i": In(stream.Signature(Run(config, depth))),
+                "i_beat": In(stream.Signature(config.data_width)),
+                "wants": Out(1),
+                "pattern": In(64),
+                "place": Out(range(depth)),
+                "store": Out(1),
+                "fetch": Out(1),
+                "fetched": In(config.data_width),
+                "o_write": Out(packet_stream(WriteCommand, config.data_width)),
+                "o_beat": Out(stream.Signature(LaneBeat(config.data_width))),
+                "offset": Out(32),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.realign = realign = Realign(self._width)
+        run, lanes = self.i.p, self._width // 8
+        # The clock in which Realign gets to know the run.
+        fresh, opened = Signal(init=1), Signal()
+        place, give = Signal.like(self.place), Signal()
+        m.d.comb += [
+            realign.alignment.valid.eq(self.i.valid),
+            realign.alignment.p.source.eq(run.source),
+            realign.alignment.p.destination.eq(run.address),
+            realign.alignment.p.length_bytes.eq(run.length_bytes),
+            self.i.ready.eq(realign.alignment.ready),
+            give.eq(realign.o.valid & realign.o.ready),
+            self.place.eq(Mux(fresh, run.place, place)),
+            self.store.eq(give & run.keep),
+        ]
+        with m.If(self.i.valid):
+            m.d.sync += [fresh.eq(self.i.ready), place.eq(self.place + (self.fetch | self.store))]
+        with m.If(give):
+            m.d.sync += [opened.eq(~realign.last), self.offset.eq(self.offset + lanes)]
+        with m.If(fresh):
+            m.d.sync += self.offset.eq(run.offset - run.address[: lanes.bit_length() - 1])
+        self._take(m, realign, fresh, give)
+        self._hand_on(m, realign, opened)
+        return m
+
+    def _take(self, m, realign, fresh, give):
+        """Beats from where the run is."""
+        run = self.i.p
+        with m.Switch(run.origin):
+            with m.Case(Origin.CHUNK):
+                m.d.comb += [
+                    realign.i.valid.eq(self.i_beat.valid),
+                    realign.i.payload.eq(self.i_beat.payload),
+                    self.i_beat.ready.eq(realign.i.ready),
+                    self.wants.eq(realign.more),
+                    self.fetch.eq(give & ~run.writes),
+                ]
+            with m.Case(Origin.PATTERN):
+                m.d.comb += [
+                    realign.i.valid.eq(realign.more),
+                    realign.i.payload.eq(self.pattern.replicate(self._width // 64)),
+                ]
+            with m.Case(Origin.MEMORY):
+                m.d.comb += [
+                    realign.i.valid.eq(realign.more),
+                    realign.i.payload.eq(self.fetched),
+                    self.fetch.eq(Mux(fresh, self.i.valid, realign.i.ready)),
+                ]
+
+    def _hand_on(self, m, realign, opened):
+        """Beats to a write, or away with the lanes that count."""
+        run, write, beat = self.i.p, self.o_write, self.o_beat
+        lanes = self._width // 8
+        bits = lanes.bit_length() - 1
+        begin, end = run.address[:bits], Signal(bits)
+        m.d.comb += [
+            end.eq(run.address + run.length_bytes),
+            write.p.header.address.eq(run.address),
+            write.p.header.length_bytes.eq(run.length_bytes),
+            write.p.header.tenant.eq(run.tenant),
+            write.p.data.eq(realign.o.payload),
+            write.p.first.eq(~opened),
+            write.p.last.eq(realign.last),
+            write.valid.eq(realign.o.valid & run.writes),
+            beat.p.data.eq(realign.o.payload),
+            beat.p.lanes.eq(
+                Cat(
+                    (opened | (lane >= begin)) & (~realign.last | (end == 0) | (lane < end))
+                    for lane in range(lanes)
+                )
+            ),
+            beat.valid.eq(realign.o.valid & ~run.writes),
+            realign.o.ready.eq(Mux(run.writes, write.ready, beat.ready)),
+        ]

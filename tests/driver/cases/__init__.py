@@ -5,16 +5,29 @@ cases run on the functional model and on the RTL; each starts from a function th
 enumerated, and whoever runs it checks the host for damage and misdirected messages afterwards.
 """
 
-from . import control, deltas, interrupts, operations, pressure, probing, stock, tenants
+from . import (
+    batches,
+    control,
+    deltas,
+    interrupts,
+    mistakes,
+    operations,
+    pressure,
+    probing,
+    stock,
+    tenants,
+)
 from .registry import CASES, CONFIG, Case
 
 __all__ = [
     "CASES",
     "CONFIG",
     "Case",
+    "batches",
     "control",
     "deltas",
     "interrupts",
+    "mistakes",
     "operations",
     "pressure",
     "probing",

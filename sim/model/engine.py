@@ -304,8 +304,7 @@ class Engine:
             work.phase = Phase.RECORD
             self._skip(work)
         except HostError:
-            outcome = Outcome(Status.HARDWARE, bytes_completed=work.outcome.bytes_completed)
-            work.outcome = outcome
+            work.outcome.status = Status.HARDWARE
             work.phase = Phase.RECORD
 
     def _skip(self, work: Work) -> None:

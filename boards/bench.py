@@ -24,6 +24,7 @@ def play(events: int) -> int:
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     OUTPUT.write_text(json.dumps(figures, indent=2) + "\n")
     console.print(table(figures, events))
+    console.print(costs(figures))
     wrong = missed(figures)
     for sentence in wrong:
         console.print(f"[red]✗[/] {sentence}")
@@ -50,4 +51,20 @@ def table(figures: dict[str, Any], events: int) -> Table:
             good = "[green]✓" if value >= 0.95 * limit else "[red]✗"
             text = f"DMA {kind}s, payload {size}: payload beats over busy beats"
             shown.add_row(text, f"{value:.1%}", f"limit {limit:.1%}", good)
+    value, limit = figures["block_move_efficiency"], figures["block_move_limit"]
+    good = "[green]✓" if value >= 0.95 * limit else "[red]✗"
+    text = "Moves of 4 KiB by descriptors, payload 256: the same"
+    shown.add_row(text, f"{value:.1%}", f"limit {limit:.1%}", good)
+    return shown
+
+
+def costs(figures: dict[str, Any]) -> Table:
+    """What each operation costs."""
+    shown = Table(title="Clocks per operation, many after one another", title_justify="left")
+    shown.add_column("operation")
+    sizes = list(next(iter(figures["operation_cycles"].values())))
+    for size in sizes:
+        shown.add_column(f"{int(size):,} bytes", justify="right")
+    for name, cost in figures["operation_cycles"].items():
+        shown.add_row(name.replace("_", " "), *(f"{cost[size]:,.1f}" for size in sizes))
     return shown

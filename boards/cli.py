@@ -1,4 +1,4 @@
-"""The command line: ``tocsin demo``, ``bench``, ``synth``, ``registers``, ``generate``."""
+"""The command line: ``tocsin demo``, ``bench``, ``synth``, ``soak``, and what looks things up."""
 
 import io
 import os
@@ -22,6 +22,7 @@ click.rich_click.COMMAND_GROUPS = {
     "tocsin": [
         {"name": "See it work", "commands": ["demo"]},
         {"name": "Measure it", "commands": ["bench", "synth"]},
+        {"name": "Wear it out", "commands": ["soak"]},
         {"name": "Look things up", "commands": ["registers", "generate", "version"]},
     ]
 }
@@ -62,6 +63,8 @@ def need_room_for_results() -> None:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise click.UsageError("Results go into build/, which cannot be written.")
 
+
+LONGEST_MINUTES = 7 * 24 * 60
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -157,6 +160,45 @@ def synth(quick: bool) -> None:
 
     need_room_for_results()
     sys.exit(synthesize(quick=quick))
+
+
+@tocsin.command()
+@click.option(
+    "--minutes",
+    type=Whole(1, LONGEST_MINUTES),
+    default=1,
+    show_default=True,
+    help="Real time; a round that has begun is finished.",
+)
+@click.option(
+    "--seed", type=Whole(0, 2**31 - 1), default=1, show_default=True, help="Of everything random."
+)
+@click.option(
+    "--round",
+    "only",
+    type=Whole(0, 2**31 - 1),
+    help="Play this round and no other: what a failure asks for.",
+)
+@click.option("--model", is_flag=True, help="Use the functional model: many more rounds.")
+@click.option("--waves", is_flag=True, help="Write a waveform of the RTL; only with --round.")
+def soak(minutes: int, seed: int, only: int | None, model: bool, waves: bool) -> None:
+    """
+    Let everything happen at once, for as long as you like.
+
+    Each round sets a device up at random: queues, tenants, operations of every kind, right and
+    wrong. While they work the host is unkind in one way or another: reads fail or are never
+    answered, tenants come, go and are aborted, vectors move, Bus Master Enable goes off, the
+    function is reset. Every byte, every completion record and every bell is checked.
+
+    Ends with one line for scripts. Exits with 1 at the first round that goes wrong, and prints the
+    command that plays it again.
+    """
+    from .soak import play
+
+    if waves and (model or only is None):
+        raise click.UsageError("--waves needs --round, and the RTL: leave out --model.")
+    need_room_for_results()
+    sys.exit(play(minutes, seed, only=only, model=model, waves=waves))
 
 
 @tocsin.command()

@@ -50,6 +50,7 @@ GOALS = (
     Goal("checks_per_cycle", "permission checks per clock", 1.0, least=True),
     Goal("vector_alloc_tlps", "requests to allocate a vector", 3),
     Goal("vector_free_tlps", "requests to free a vector", 3),
+    Goal("small_move_cycles", "clocks for a move of 64 bytes, many from one shared queue", 32),
 )
 
 DMA_SHARE = 0.95
@@ -72,6 +73,8 @@ STAGES = (
     Stage("DMA writes", "dma_path", "dma_bench", "writes"),
     Stage("DMA reads", "dma_path", "dma_bench", "reads"),
     Stage("Vectors", "device", "vector_bench", "vectors"),
+    Stage("Operations", "device", "operation_bench", "operations"),
+    Stage("Blocks of 4 KiB", "device", "operation_bench", "blocks"),
 )
 
 
@@ -146,4 +149,10 @@ def missed(figures: dict[str, Any]) -> list[str]:
                     f"dma_{kind}_efficiency at {size} bytes is {value:.3f}, and should be at least "
                     f"{DMA_SHARE:g} of {limit:.3f}"
                 )
+    value, limit = figures["block_move_efficiency"], figures["block_move_limit"]
+    if value < DMA_SHARE * limit:
+        wrong.append(
+            f"block_move_efficiency is {value:.3f}, and should be at least {DMA_SHARE:g} of "
+            f"{limit:.3f}"
+        )
     return wrong

@@ -1,0 +1,1 @@
+"""Operations with known outcomes, for tenants of the demonstration and of soak runs."""

@@ -143,8 +143,9 @@ class Adi(Verbs):
         try:
             self.retries += await self.queue.submit(data, ims=chosen.table is VectorTable.IMS)
         except (Exception, GeneratorExit):
-            del self._waiting[vector][operation]
-            self.records.give(record)
+            if operation in self._waiting[vector]:  # else a reset has ended it already
+                del self._waiting[vector][operation]
+                self.records.give(record)
             operation.release()
             raise
         except BaseException:

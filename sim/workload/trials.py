@@ -8,7 +8,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from driver.descriptors import NO_FLAGS, Completion, Descriptor
+from driver import Completion
+from driver.descriptors import NO_FLAGS, Descriptor
 from hw.regs.descriptor import DELTA_BYTES, DESCRIPTOR_BYTES, LAYOUTS, Flag, Opcode, Status
 
 SECTIONS = 4
@@ -44,7 +45,7 @@ def crc32c(data: bytes, seed: int = 0) -> int:
 
 
 @dataclass(frozen=True)
-class Raw(Descriptor):
+class Raw(Descriptor[Completion]):
     """A descriptor made of numbers, right or wrong; the driver does not look at them.
 
     Parameters
@@ -66,6 +67,14 @@ class Raw(Descriptor):
     flags: Flag = NO_FLAGS
     code: int | None = None
     flip: int = 0
+    label = "descriptor"
+
+    def __post_init__(self) -> None:
+        """Anything goes."""
+
+    def result(self, completion: Completion) -> Completion:
+        """The record."""
+        return completion
 
     def encode(
         self,
@@ -73,9 +82,10 @@ class Raw(Descriptor):
         pasid: int = 0,
         completion_address: int | None = None,
         handle: int | None = None,
+        fence: bool = False,
     ) -> bytes:
         """The 64 bytes that a portal takes."""
-        flags = int(self.flags)
+        flags = int(self.flags) | (Flag.FENCE if fence else 0)
         if completion_address is not None:
             flags |= Flag.COMPLETION_ADDRESS_VALID | Flag.REQUEST_COMPLETION
         if handle is not None:

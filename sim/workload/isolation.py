@@ -152,6 +152,7 @@ class Isolation:
 
     async def _judge(self, device: Device, victims: list[Adi]) -> None:
         for adi in victims:
+            await adi.drain()
             counts = adi.submitted, adi.completed, adi.bells
             if len(set(counts)) > 1:
                 self._wrong(f"PASID {adi.pasid:#x}: submitted, completed, bells: {counts}")

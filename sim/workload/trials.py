@@ -396,7 +396,7 @@ class Trials:
         target, here = self._place(1, size, ALIGNED)
         data = bytearray(self._random.randbytes(size))
         before = bytes(data)
-        count = min(size // ALIGNED, self._random.randrange(60))
+        count = min(size // ALIGNED, self._random.randrange(60), self._largest // DELTA_BYTES)
         record = b""
         for word in sorted(self._random.sample(range(size // ALIGNED), count)):
             fresh = self._random.randbytes(ALIGNED)

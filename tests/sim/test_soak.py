@@ -2,9 +2,6 @@
 
 import pytest
 
-from driver.descriptors import Completion
-from hw.regs.descriptor import Status
-from sim.model.engine import Engine
 from sim.soak import model_side
 from sim.soak.result import Round, Total
 from sim.workload.trials import crc32c

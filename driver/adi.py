@@ -80,7 +80,7 @@ class Adi(Verbs):
         self.records = Records(transport, pasid)
         self._buffers: list[Buffer] = []
         self._waiting: list[dict[Operation[Any], None]] = []
-        self._busy = 0
+        self._busy = self._submitting = self._aborting = 0
         self._closed = False
 
     @property
@@ -129,6 +129,8 @@ class Adi(Verbs):
             if release is not None:
                 release()
             raise
+        while self._aborting:
+            await self._transport.sleep(BUSY_POLL_CYCLES)
         record = self.records.take()
         limit = self._timeouts.operation
         operation = Operation(
@@ -139,7 +141,7 @@ class Adi(Verbs):
             pasid=self.pasid, completion_address=record.address, handle=chosen.index
         )
         self._waiting[vector][operation] = None
-        self._busy += 1
+        self._submitting += 1
         try:
             self.retries += await self.queue.submit(data, ims=chosen.table is VectorTable.IMS)
         except (Exception, GeneratorExit):
@@ -153,7 +155,7 @@ class Adi(Verbs):
             self._desert(operation)
             raise
         finally:
-            self._busy -= 1
+            self._submitting -= 1
         self.submitted += 1
         return operation
 
@@ -181,9 +183,19 @@ class Adi(Verbs):
         await self._quiesce(Command.DRAIN_PASID)
 
     async def abort(self) -> None:
-        """Discard what has not completed; nothing of it writes or interrupts any more."""
-        await self._quiesce(Command.ABORT_PASID)
-        self._settle(OperationAborted("the operation was aborted"))
+        """Discard what has not completed; nothing of it writes or interrupts any more.
+
+        Submissions that are under way come first, and later ones wait until it is over: what
+        becomes of a descriptor that arrives in the middle of an abort nobody says (DSA §3.15).
+        """
+        self._aborting += 1
+        try:
+            while self._submitting:
+                await self._transport.sleep(BUSY_POLL_CYCLES)
+            await self._quiesce(Command.ABORT_PASID)
+            self._settle(OperationAborted("the operation was aborted"))
+        finally:
+            self._aborting -= 1
 
     def rung(self, vector: int) -> None:
         """Look which operations of a vector have completed. One bell may stand for several."""
@@ -256,7 +268,7 @@ class Adi(Verbs):
     async def close(self) -> None:
         """Take no more submissions; wait for those under way and for deserted ones, then drain."""
         self._closed = True
-        while self._busy:
+        while self._busy or self._submitting:
             await self._transport.sleep(BUSY_POLL_CYCLES)
         await self.drain()
 

@@ -197,16 +197,20 @@ class Queue:
         **Errors** :class:`~driver.errors.QueueFull` when the submit timeout is over,
         :class:`~driver.errors.SubmissionRejected` when the device answers with an error.
         """
-        if self.settings is None:
-            raise SettingsError(f"queue {self.index} has no configuration")
         deadline = self._transport.now() + self._timeouts.submit
         backoff, tries = Backoff(self._random), 0
-        while not await self._offer(self.settings, descriptor, ims):
+        while not await self._offer(self._configured(), descriptor, ims):
             if self._transport.now() >= deadline:
                 raise QueueFull(f"queue {self.index} was full for {self._timeouts.submit} clocks")
             await self._transport.sleep(backoff.pause())
             tries += 1
         return tries
+
+    def _configured(self) -> QueueSettings:
+        """Its configuration, which a reset may have taken away while a submission was retried."""
+        if self.settings is None:
+            raise SettingsError(f"queue {self.index} has no configuration")
+        return self.settings
 
     def retire(self) -> None:
         """Count a descriptor submitted by :meth:`submit` as completed."""

@@ -9,12 +9,12 @@ from driver import (
     Adi,
     Device,
     DriverError,
+    ErrorReport,
     Mode,
     Queue,
     QueueSettings,
     Timeouts,
 )
-from driver.service import ErrorReport
 from hw.regs.commands import Command
 
 from ..workload.desk import Desk
@@ -62,7 +62,7 @@ class Play:
         self._desks: list[Desk] = []
         self._trespassers: set[int] = set()
         self._aborted: set[Adi] = set()
-        self._masked: set[Adi] = set()
+        self._merging: set[Adi] = set()
         """Several events of theirs may have become one message."""
         self._over = self._halting = False
         self._disturbances: dict[str, Callable[[Device], Coroutine[Any, Any, None]]] = {
@@ -156,7 +156,7 @@ class Play:
         """After a drain there is a bell for each operation."""
         await adi.drain()
         counts = adi.submitted, adi.completed, adi.bells
-        merged = adi in self._masked and counts[0] == counts[1] > counts[2]
+        merged = adi in self._merging and counts[0] == counts[1] > counts[2]
         if adi not in self._aborted and len(set(counts)) > 1 and not merged:
             self._wrong(
                 f"PASID {adi.pasid:#x}: {counts[0]} operations submitted, {counts[1]} completed, "
@@ -262,10 +262,10 @@ class Play:
         while await self._pause(500):
             adi = self._random.choice(self._desks).adi
             vector = self._random.choice(adi.vectors)
+            self._merging.add(adi)
             if self._random.random() < 0.5:
                 await vector.retarget()
             else:
-                self._masked.add(adi)
                 await vector.mask()
                 await self._pause(2000)
                 await vector.unmask()

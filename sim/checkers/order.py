@@ -1,10 +1,12 @@
 """Order on the wire: data, then the completion record, then the interrupt message.
 
-What a descriptor asks for is read from its submission, so this works for every driver that uses
-the place of a completion record for one descriptor at a time.
+What a descriptor asks for is read from its submission, or from the completion that brings it to the
+device as the member of a batch. So this works for every driver that uses the place of a completion
+record for one descriptor at a time.
 """
 
 from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -12,38 +14,38 @@ from cocotbext.pcie.core.tlp import CplStatus, TlpType
 
 from hw.regs import Config
 from hw.regs.bar0 import bar0
-from hw.regs.bar2 import PAGE_BYTES, PORTALS_PER_QUEUE, Portal
-from hw.regs.descriptor import (
-    COMPLETION,
-    COMPLETION_BYTES,
-    DESCRIPTOR,
-    DESCRIPTOR_BYTES,
-    Flag,
-    Opcode,
-    Status,
-)
+from hw.regs.bar2 import PAGE_BYTES, PORTALS_PER_QUEUE, SUBMISSION_BYTES, Portal
+from hw.regs.commands import Command
+from hw.regs.descriptor import COMPLETION_BYTES, DESCRIPTOR, DESCRIPTOR_BYTES, RESULTS
 from hw.regs.schema import Table
 
 from ..host.credits import Flow
 from ..host.observer import Observer
-from ..host.tlp import COMPLETIONS, DEFERRABLE_WRITES, MEMORY_WRITES, MalformedTlp, Tlp
+from ..host.tlp import (
+    COMPLETIONS,
+    DEFERRABLE_WRITES,
+    MEMORY_READS,
+    MEMORY_WRITES,
+    MalformedTlp,
+    Tlp,
+)
+from .promises import Promise, promise
 from .settings import DEVICE_CONTROL, FLR
 
 LOGGED = 50
+PIECE_BYTES = 8
+
+Request = tuple[int, int]
+"""Requester and tag."""
 
 
 @dataclass
-class Promise:
-    """What a descriptor is going to do."""
+class Fetch:
+    """A read of the device that has not been answered to its end."""
 
     pasid: int | None
-    #: Where its completion record goes, or None.
-    record: int | None
-    destination: range
-    #: IMS entry to ring, or None.
-    vector: int | None
-    #: Bytes of the destination written so far.
-    written: int = 0
+    address: int
+    data: bytes = b""
 
 
 class Shadow:
@@ -78,12 +80,64 @@ class Shadow:
         return register.unpack(int.from_bytes(part, "little"))
 
 
+class Portals:
+    """Descriptors as they come through the portals, whole or in pieces of 8 bytes.
+
+    Parameters
+    ----------
+    config
+        Parameters of the device.
+    bar0_base
+        Where the register lies that lets them come in pieces.
+    span
+        Addresses of BAR2.
+    """
+
+    def __init__(self, config: Config, bar0_base: int, span: range) -> None:
+        space = bar0(config)
+        self._span = span
+        self._control = bar0_base + space.register("ext_control").offset
+        self._command = bar0_base + space.register("cmd").offset
+        self._staged = False
+        self._pieces: defaultdict[int, dict[int, bytes]] = defaultdict(dict)
+
+    def reset(self) -> None:
+        """The extension is off after each reset."""
+        self._staged = False
+        self._pieces.clear()
+
+    def write(self, tlp: Tlp) -> tuple[int, int, bytes] | None:
+        """Follow a write. Returns queue, kind of portal and descriptor if there is one now."""
+        if tlp.address == self._control and tlp.first_be & 1:
+            self.reset()
+            self._staged = bool(tlp.data[0] & 1)
+        if tlp.address == self._command and _code(tlp) == Command.RESET_DEVICE:
+            self.reset()
+        if tlp.address not in self._span:
+            return None
+        page, place = divmod(tlp.address - self._span.start, PAGE_BYTES)
+        queue, kind = divmod(page, PORTALS_PER_QUEUE)
+        if len(tlp.data) == DESCRIPTOR_BYTES:
+            return queue, kind, bytes(tlp.data)
+        if not self._staged or len(tlp.data) != PIECE_BYTES or place % PIECE_BYTES:
+            return None
+        pieces = self._pieces[page]
+        pieces[place % SUBMISSION_BYTES] = bytes(tlp.data)
+        if place % SUBMISSION_BYTES != SUBMISSION_BYTES - PIECE_BYTES:
+            return None
+        del self._pieces[page]
+        data = b"".join(pieces[at] for at in sorted(pieces))
+        return (queue, kind, data) if len(data) == DESCRIPTOR_BYTES else None
+
+
 class OrderChecker(Observer):
     """Checks the order of the writes that belong to one descriptor.
 
-    A completion record that reports success has to come after all data of its descriptor, and the
-    message of an IMS vector after a completion record that asked for it. Messages of the MSI-X
-    table have other causes too and are not judged.
+    A completion record that reports success has to come after all data of its descriptor, that of
+    a batch after the records of the members that it counts, and the message of an IMS vector after
+    a completion record that asked for it. Of a delta record to be created, its own completion
+    record says how long it is. Messages of the MSI-X table have other causes too and are not
+    judged.
 
     Parameters
     ----------
@@ -104,13 +158,15 @@ class OrderChecker(Observer):
         self.errors: list[str] = []
         self._queues = Shadow(space.table("wqcfg"), bar0_base)
         self._vectors = Shadow(space.table("ims"), bar0_base)
-        self._portals = range(bar2_base, bar2_base + bar2_bytes)
+        self._portals = Portals(config, bar0_base, range(bar2_base, bar2_base + bar2_bytes))
         self._window = range(config.message_window, config.message_window + (1 << 20))
         self._rung_by: defaultdict[tuple[int, int], set[int]] = defaultdict(set)
         self._promises: defaultdict[int | None, list[Promise]] = defaultdict(list)
-        self._undecided: dict[tuple[int, int], Promise] = {}
+        self._undecided: dict[Request, Promise] = {}
+        self._batches: list[Promise] = []
+        self._fetches: dict[Request, Fetch] = {}
         self._owed: defaultdict[int, int] = defaultdict(int)
-        self._resets: set[tuple[int, int]] = set()
+        self._resets: set[Request] = set()
 
     def sent(self, packet: bytes, flow: Flow, clock: int) -> None:
         """A TLP went to the device."""
@@ -121,7 +177,9 @@ class OrderChecker(Observer):
         if tlp.fmt_type is TlpType.CFG_WRITE_0 and tlp.address == DEVICE_CONTROL:
             data = int.from_bytes(tlp.data, "little")
             if tlp.first_be & 2 and data & FLR:
-                self._resets.add((int(tlp.requester_id), tlp.tag))
+                self._resets.add(_request(tlp))
+        if tlp.fmt_type in COMPLETIONS:
+            self._answered(tlp)
         if tlp.fmt_type not in MEMORY_WRITES | DEFERRABLE_WRITES or tlp.ep:
             return
         self._queues.write(tlp)
@@ -129,35 +187,68 @@ class OrderChecker(Observer):
             entry = self._vectors.entry(index)
             message = int.from_bytes(entry[:8], "little"), int.from_bytes(entry[8:12], "little")
             self._rung_by[message].add(index)
-        if tlp.address in self._portals and len(tlp.data) == DESCRIPTOR_BYTES:
-            self._submit(tlp)
+        submission = self._portals.write(tlp)
+        if submission is not None:
+            made = self._submit(*submission)
+            if tlp.fmt_type in DEFERRABLE_WRITES:
+                self._undecided[_request(tlp)] = made
 
-    def _submit(self, tlp: Tlp) -> None:
-        word = DESCRIPTOR.unpack(int.from_bytes(tlp.data, "little"))
-        flags = Flag(word["flags"] & 0xFFFF)
-        has_record = flags & Flag.COMPLETION_ADDRESS_VALID
-        queue, portal = divmod((tlp.address - self._portals.start) // PAGE_BYTES, PORTALS_PER_QUEUE)
+    def _submit(self, queue: int, kind: int, data: bytes) -> Promise:
+        word = int.from_bytes(data, "little")
         mode = self._queues.register(queue, "mode")
-        pasid = mode["pasid"] if mode["dedicated"] else word["pasid"]
-        size = word["size_bytes"] if word["opcode"] == Opcode.MEMORY_MOVE else 0
-        rings = portal & Portal.IMS and flags & Flag.REQUEST_INTERRUPT
-        promise = Promise(
-            pasid=pasid if mode["pasid_enable"] else None,
-            record=word["completion_address"] if has_record else None,
-            destination=range(word["destination"], word["destination"] + size),
-            vector=word["handle"] if rings else None,
-        )
-        if tlp.fmt_type in DEFERRABLE_WRITES:
-            self._undecided[int(tlp.requester_id), tlp.tag] = promise
-        if promise.record is None:
+        pasid = mode["pasid"] if mode["dedicated"] else DESCRIPTOR.get(word, "pasid")
+        made = promise(word, pasid if mode["pasid_enable"] else None, ims=bool(kind & Portal.IMS))
+        self._expect(made)
+        if made.members:
+            self._batches.append(made)
+        return made
+
+    def _expect(self, made: Promise) -> None:
+        if not made.certain and made.vector is not None:
             # Nothing says when its interrupt is due.
-            if promise.vector is not None:
-                self._owed[promise.vector] += 1
+            self._owed[made.vector] += 1
+        if made.record is None:
             return
         # One whose record is due in the same place was given up: aborted, refused, or reset away.
-        promises = self._promises[promise.pasid]
-        promises[:] = [other for other in promises if other.record != promise.record]
-        promises.append(promise)
+        promises = self._promises[made.pasid]
+        for other in promises:
+            other.settled |= other.record == made.record
+        promises[:] = [other for other in promises if not other.settled]
+        promises.append(made)
+
+    # Batches
+
+    def _answered(self, tlp: Tlp) -> None:
+        """A completion brings what the device has asked for: members, if it is a batch's list."""
+        fetch = self._fetches.get(_request(tlp))
+        if fetch is None:
+            return
+        if tlp.status != CplStatus.SC or tlp.ep:
+            del self._fetches[_request(tlp)]
+            return
+        skip = tlp.lower_address & 3 if not fetch.data else 0
+        fetch.data += bytes(tlp.data)[skip : skip + tlp.byte_count]
+        if tlp.byte_count + skip > len(tlp.data):
+            return
+        del self._fetches[_request(tlp)]
+        span = range(fetch.address, fetch.address + len(fetch.data))
+        for batch in self._batches:
+            if batch.pasid == fetch.pasid:
+                for place, address in _within(batch.members, span):
+                    start = address - fetch.address
+                    self._fetched(batch, place, fetch.data[start : start + DESCRIPTOR_BYTES])
+        self._batches = [batch for batch in self._batches if not batch.complete]
+
+    def _fetched(self, batch: Promise, place: int, data: bytes) -> None:
+        known = batch.fetched.get(place)
+        if known is not None and known.settled:
+            return
+        word = int.from_bytes(data, "little")
+        made = promise(word, batch.pasid, ims=batch.ims, member=True)
+        if known is not None and known.record == made.record:
+            return
+        batch.fetched[place] = made
+        self._expect(made)
 
     def received(self, packet: bytes, start: int, clock: int) -> None:
         """A TLP came from the device."""
@@ -166,49 +257,65 @@ class OrderChecker(Observer):
         except MalformedTlp:
             return
         if tlp.fmt_type in COMPLETIONS:
-            request = int(tlp.requester_id), tlp.tag
-            if request in self._resets:
-                # What was promised before a Function Level Reset is off.
-                self._resets.discard(request)
-                self._promises.clear()
-                self._owed.clear()
-            promise = self._undecided.pop(request, None)
-            if promise is not None and tlp.status != CplStatus.SC:
-                # Refused, so nothing may be done for it.
-                if promise.record is None and promise.vector is not None:
-                    self._owed[promise.vector] -= 1
-                with suppress(ValueError):
-                    self._promises[promise.pasid].remove(promise)
+            self._decide(tlp)
+        elif tlp.fmt_type in MEMORY_READS:
+            if self._batches:
+                address = tlp.address + tlp.get_first_be_offset()
+                self._fetches[_request(tlp)] = Fetch(tlp.pasid, address)
         elif tlp.fmt_type in MEMORY_WRITES:
             if tlp.pasid is None and tlp.address in self._window:
                 self._bell(tlp, clock)
             else:
                 self._write(tlp, clock)
 
+    def _decide(self, tlp: Tlp) -> None:
+        """A submission is accepted or refused, or a Function Level Reset has begun."""
+        request = _request(tlp)
+        if request in self._resets:
+            # What was promised before a Function Level Reset is off.
+            self._resets.discard(request)
+            self._promises.clear()
+            self._batches.clear()
+            self._fetches.clear()
+            self._owed.clear()
+            self._portals.reset()
+        made = self._undecided.pop(request, None)
+        if made is not None and tlp.status != CplStatus.SC:
+            # Refused, so nothing may be done for it.
+            if not made.certain and made.vector is not None:
+                self._owed[made.vector] -= 1
+            made.settled = True
+            for promises in (self._promises[made.pasid], self._batches):
+                with suppress(ValueError):
+                    promises.remove(made)
+
     def _write(self, tlp: Tlp, clock: int) -> None:
         start = tlp.address + tlp.get_first_be_offset()
         stop = start + tlp.get_be_byte_count()
         promises = self._promises[tlp.pasid]
-        for promise in promises:
-            if promise.record == start and len(tlp.data) == COMPLETION_BYTES:
-                promises.remove(promise)
-                self._judge(promise, tlp, clock)
+        for made in promises:
+            if made.record == start and len(tlp.data) == COMPLETION_BYTES:
+                promises.remove(made)
+                self._judge(made, tlp, clock)
                 return
-        for promise in promises:
-            overlap = min(stop, promise.destination.stop) - max(start, promise.destination.start)
-            promise.written += max(0, overlap)
+        for made in promises:
+            made.wrote(start, stop)
 
-    def _judge(self, promise: Promise, tlp: Tlp, clock: int) -> None:
+    def _judge(self, made: Promise, tlp: Tlp, clock: int) -> None:
         """Hold a completion record against its descriptor."""
         self.records += 1
-        record = COMPLETION.unpack(int.from_bytes(tlp.data, "little"))
-        if promise.vector is not None:
-            self._owed[promise.vector] += 1
-        wanted = len(promise.destination)
-        if record["status"] == Status.SUCCESS and promise.written < wanted:
+        made.settled = True
+        if made.members:
+            with suppress(ValueError):
+                self._batches.remove(made)
+        record = RESULTS.unpack(int.from_bytes(tlp.data, "little"))
+        if made.certain and made.vector is not None:
+            self._owed[made.vector] += 1
+        broken = made.broken(record)
+        if broken is not None:
             self._complain(
-                f"clock {clock}: the completion record at {promise.record:#x} (PASID {tlp.pasid}) "
-                f"came after {promise.written} of {wanted} bytes of data"
+                f"clock {clock}: the completion record at {made.record:#x} (PASID {tlp.pasid}) "
+                f"came after {broken}"
             )
 
     def _bell(self, tlp: Tlp, clock: int) -> None:
@@ -232,3 +339,23 @@ class OrderChecker(Observer):
     def finish(self) -> list[str]:
         """Everything that was wrong."""
         return self.errors
+
+
+def _code(tlp: Tlp) -> int:
+    """Of the command that is written to CMD."""
+    return int.from_bytes(tlp.data[:4], "little") >> 20 & 0x1F
+
+
+def _request(tlp: Tlp) -> Request:
+    return int(tlp.requester_id), int(tlp.tag)
+
+
+def _within(members: range, span: range) -> Iterator[tuple[int, int]]:
+    """Places and addresses of members that lie in a span of memory as a whole."""
+    first = max(0, -((members.start - span.start) // DESCRIPTOR_BYTES))
+    for place in range(first, len(members)):
+        address = members[place]
+        if address + DESCRIPTOR_BYTES > span.stop:
+            return
+        if address >= span.start:
+            yield place, address

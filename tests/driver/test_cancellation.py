@@ -8,7 +8,7 @@ from driver import Device, MemoryMove, Nop, QueueSettings
 from driver.lock import Lock
 from sim.model.transport import ModelTransport, run
 
-from .cases.registry import CONFIG, balanced, copy, occupy, started
+from .cases.registry import CONFIG, balanced, block, copy, occupy, started
 
 SIZE = 16384
 
@@ -76,7 +76,7 @@ def test_cancelled_submission_to_a_full_queue_gives_its_record_back():
     async def play():
         transport, device, (queue,) = await ready(QueueSettings(size=2))
         adi = await device.create_adi(queue)
-        operations = await occupy(adi, 4, SIZE)
+        operations = [*await block(adi), await adi.submit(Nop())]
         task = asyncio.create_task(adi.submit(Nop()))
         for _ in range(6):
             await asyncio.sleep(0)

@@ -14,8 +14,10 @@ from . import (
     operations,
     pressure,
     probing,
+    sharing,
     stock,
     tenants,
+    trouble,
 )
 from .registry import CASES, CONFIG, Case
 
@@ -31,6 +33,8 @@ __all__ = [
     "operations",
     "pressure",
     "probing",
+    "sharing",
     "stock",
     "tenants",
+    "trouble",
 ]

@@ -22,6 +22,7 @@ from .registry import (
     SHARED,
     Bell,
     balanced,
+    block,
     case,
     copy,
     occupy,
@@ -34,7 +35,7 @@ from .registry import (
 async def full_shared_queue_is_tried_again(transport: Transport) -> None:
     device, (queue,) = await started(transport, QueueSettings(size=2))
     adi = await device.create_adi(queue)
-    operations = await occupy(adi, 8, 4096)
+    operations = await block(adi) + await occupy(adi, 6, 256)
     assert adi.retries > 0, "the queue was never full"
     for operation in operations:
         await operation.wait()
@@ -49,7 +50,7 @@ async def threshold_keeps_limited_portals_out(transport: Transport) -> None:
     """Behind the threshold only the unlimited portal accepts, and behind the size none does."""
     device, (queue,) = await started(transport, QueueSettings(size=4, threshold=2))
     adi = await device.create_adi(queue)
-    operations = await occupy(adi, 3, 16384)
+    operations = await block(adi)
     accepted = {Portal.LIMITED: 0, Portal.UNLIMITED: 0}
     for kind in (Portal.LIMITED, Portal.UNLIMITED):
         while await queue.enqueue(Nop().encode(pasid=adi.pasid), kind) is Outcome.ACCEPTED:
@@ -110,7 +111,8 @@ async def dedicated_queue_overflow_is_reported(transport: Transport) -> None:
     reports = Bell(transport)
     device.on_error = lambda report: reports()
     adi = await device.create_adi(queue)
-    await occupy(adi, 8, 16384)
+    await block(adi)
+    await occupy(adi, 6, 64)
     for _ in range(8):
         await queue.post(Nop().encode(), Portal.UNLIMITED)
     await reports.reach(1)

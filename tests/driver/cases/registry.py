@@ -6,6 +6,7 @@ from typing import Any
 from driver import (
     Adi,
     Device,
+    Drain,
     MemoryMove,
     Mode,
     Nop,
@@ -138,3 +139,11 @@ async def occupy(adi: Adi, moves: int, size: int) -> list[Operation]:
     source, destination = adi.allocate(size), adi.allocate(size)
     move = MemoryMove(source.address, destination.address, size)
     return [await adi.submit(move) for _ in range(moves)]
+
+
+async def block(adi: Adi, size: int = 16384) -> list[Operation]:
+    """Keep a queue from handing out work: a drain waits in it until a long move is done.
+
+    Engines take descriptors long before they are executed, so moves alone fill no queue.
+    """
+    return [*await occupy(adi, 1, size), await adi.submit(Drain())]

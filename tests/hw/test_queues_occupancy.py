@@ -2,11 +2,12 @@
 
 import pytest
 
-from hw.queues.outlet import PLACES
+from hw.queues.occupancy import OccupancyInterrupts
 from hw.regs.bar0 import QUEUE_CONFIG
 from hw.regs.commands import Command
 
 from .queues_bench import CONFIG, QueuesBench
+from .streams import simulate
 from .work_bench import descriptor
 
 WORD = descriptor(pasid=3)
@@ -155,31 +156,29 @@ def test_nothing_but_writing_one_acknowledges(place, word, size):
     run(scenario)
 
 
-def test_shortest_fall_to_the_limit_is_noticed():
-    async def scenario(ctx, bench):
-        await configure(ctx, bench, 0, 9)
-        await bench.bring_up(ctx, {"size": 4})
-        for _ in range(12):
-            bench.log.clear()
-            bench.stalled = 0
-            await bench.wait_taken(ctx, len(bench.taken))
-            await ctx.tick().repeat(100)
-            await ask(ctx, bench, 0, 0, enable=0)
-            await full(ctx, bench, 0, 2)
-            await ask(ctx, bench, 0, 1)
-            await acknowledge(ctx, bench, 0)
-            await settle(ctx)
-            assert bench.events() == [] and await bench.occupancy(ctx, 0) == 2
-            # The next one comes just as the queue falls to its limit.
-            taken = len(bench.taken)
-            bench.stalled = 0
-            await ctx.tick().repeat(bench.rng.randrange(12))
-            await bench.submit(ctx, 0, WORD)
-            await bench.wait_taken(ctx, taken + PLACES + 2)
-            await settle(ctx)
-            assert bench.events() == [(1, 9)]
+def test_fall_to_the_limit_is_noticed_however_short():
+    dut = OccupancyInterrupts(CONFIG)
 
-    run(scenario)
+    async def bench(ctx):
+        entry = {"enable": 1, "limit": 2, "handle": 9, "ims": 1}
+        ctx.set(dut.enabled, 0b10)
+        ctx.set(dut.left_entry, entry)
+        ctx.set(dut.left_queue, 1)
+        for count, rung in ((5, 0), (4, 0), (3, 0b10)):
+            ctx.set(dut.occupancy[1], count)
+            ctx.set(dut.left, 1)
+            await ctx.tick()
+            ctx.set(dut.left, 0)
+            ctx.set(dut.occupancy[1], 3)
+            await ctx.tick()
+            assert ctx.get(dut.generated) == rung
+        ctx.set(dut.entry, entry)
+        ctx.set(dut.scanned, 1)
+        await ctx.tick().repeat(2 * CONFIG.queues)
+        event = ctx.get(dut.o_event.payload)
+        assert (event.index, ctx.get(dut.o_event.valid)) == (9, 1)
+
+    simulate(dut, bench)
 
 
 def test_disabled_queue_does_not_ring():

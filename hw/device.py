@@ -143,6 +143,7 @@ class Device(Component):
             store.bus_master.eq(space.settings.bus_master),
             store.reset_ims.eq(control.reset_ims),
             control.store_busy.eq(store.busy),
+            queues.staged.eq(control.staged),
             engine.user_interrupts.eq(control.user_interrupts),
         ]
         return m

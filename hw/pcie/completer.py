@@ -13,7 +13,7 @@ from ..regs.bar0 import bar0
 from ..regs.bar2 import bar2_bytes
 from ..tlp.records import Completion, Kind, Request, Status, packet_stream
 from .completer_buffer import PLACES, WIDTH, Buffer
-from .completer_rules import Action, Hits, ReadExtent, Rules, Ruling, report
+from .completer_rules import PIECE_DW, Action, Hits, ReadExtent, Rules, Ruling, report
 from .config_space import ConfigSignature
 from .records import ErrorKind, ErrorReport, Settings
 
@@ -49,7 +49,7 @@ class Completer(Component):
         BAR0.
     config : ``Out(ConfigSignature())``
     o_submission : ``Out(packet_stream(Submission, data_width))``
-        64-byte writes to portals, of either kind.
+        64-byte writes to portals, of either kind, and posted writes of 8 bytes.
     i_verdict : ``In(stream.Signature(1))``
         One for every submission: 1 if the queue accepted.
     o_completion : ``Out(packet_stream(Completion, data_width))``
@@ -313,6 +313,8 @@ class Completer(Component):
             # Only these bits are within the BAR; those above are its base.
             header.queue.eq(request.address[14 : bar2_bytes(self._config).bit_length() - 1]),
             header.deferrable.eq(~posted),
+            header.piece.eq(request.length_dw == PIECE_DW),
+            header.place.eq(request.address[3:6]),
             submit.i.p.data.eq(narrow.o.p.data),
             submit.i.p.first.eq(narrow.o.p.first),
             submit.i.p.last.eq(narrow.o.p.last),

@@ -18,6 +18,9 @@ MOST_DW = MOST_BYTES // 4 + 1
 
 SUBMISSION_DW = SUBMISSION_BYTES // 4
 
+PIECE_DW = 2
+"""DWs of a piece of a descriptor, in staged submission."""
+
 MESSAGES_TAKEN = (0x00, 0x14, 0x40, 0x41, 0x43, 0x44, 0x45, 0x47, 0x48, 0x50, 0x7F)
 """Messages that an endpoint takes in silence: unlock, power management, slot power, the ignored
 ones, and vendor-defined of type 1 (PCIe Base 6.x §2.2.8)."""
@@ -124,16 +127,22 @@ class Rules(Component):
 
     def _portal(self, m):
         request, ruling = self.request, self.ruling
-        whole, there = Signal(), Signal()
+        whole, piece, there = Signal(), Signal(), Signal()
         low = (PAGE_BYTES * PORTALS_PER_QUEUE - 1).bit_length()
         queue = request.address[low : self._portal_bits]
+        complete = request.first_be.all() & request.last_be.all()
         m.d.comb += [
             there.eq(queue < self._queues),
             whole.eq(
                 (request.length_dw == SUBMISSION_DW)
                 & ~request.address[: (SUBMISSION_BYTES - 1).bit_length()].any()
-                & request.first_be.all()
-                & request.last_be.all()
+                & complete
+            ),
+            piece.eq(
+                (request.kind == Kind.MEMORY_WRITE)
+                & (request.length_dw == PIECE_DW)
+                & ~request.address[2]
+                & complete
             ),
         ]
         with m.If(request.kind == Kind.MEMORY_READ):
@@ -141,7 +150,7 @@ class Rules(Component):
                 m.d.comb += ruling.action.eq(Action.ONES)
             with m.Else():
                 self._refuse(m, Status.COMPLETER_ABORT, ErrorKind.COMPLETER_ABORT)
-        with m.Elif(whole & there):
+        with m.Elif((whole | piece) & there):
             m.d.comb += ruling.action.eq(Action.SUBMIT)
         with m.Elif(request.kind == Kind.DEFERRABLE_WRITE):
             with m.If(whole):

@@ -20,6 +20,7 @@ from .outlet import Outlet
 from .portals import Portals
 from .records import Done, ErrorRecord, QueueControl, Submission, Work
 from .rings import Rings
+from .staging import Staging
 from .table import QueueTable
 from .turns import Turns
 
@@ -47,6 +48,8 @@ class WorkQueues(Component):
     i_submission : ``In(packet_stream(Submission, data_width))``
     o_verdict : ``Out(stream.Signature(1))``
         One for every submission; 1: accepted.
+    staged : ``In(1)``
+        Portals of dedicated queues take descriptors in pieces (:class:`.staging.Staging`).
     csr : ``In(CsrSignature())``
         Tables ``grpcfg`` and ``wqcfg`` of BAR0 and what lies between them.
     control : ``In(QueueControl(config))``
@@ -64,6 +67,7 @@ class WorkQueues(Component):
             {
                 "i_submission": In(packet_stream(Submission, config.data_width)),
                 "o_verdict": Out(stream.Signature(1)),
+                "staged": In(1),
                 "csr": In(CsrSignature()),
                 "control": In(QueueControl(config)),
                 "o_work": Out(packet_stream(Work, config.data_width)).array(config.engines),
@@ -76,6 +80,7 @@ class WorkQueues(Component):
     def elaborate(self, platform):
         m = Module()
         config, control = self._config, self.control
+        m.submodules.staging = staging = Staging(config)
         m.submodules.portals = portals = Portals(config)
         m.submodules.dispatch = dispatch = Dispatch(config)
         m.submodules.ledger = ledger = Ledger(config)
@@ -87,10 +92,14 @@ class WorkQueues(Component):
         self._take_turns(m, dispatch, ledger, table, groups)
         ringing = self._ring(m, portals, dispatch, ledger, table)
 
-        connect(m, flipped(self.i_submission), portals.i)
-        connect(m, portals.o_verdict, flipped(self.o_verdict))
+        connect(m, flipped(self.i_submission), staging.i)
+        connect(m, staging.o, portals.i)
+        connect(m, portals.o_verdict, staging.i_verdict)
+        connect(m, staging.o_verdict, flipped(self.o_verdict))
         connect(m, portals.o_error, flipped(self.o_error))
         m.d.comb += [
+            staging.staged.eq(self.staged),
+            staging.enabled.eq(portals.enabled),
             portals.enabled.eq(Mux(control.hold, 0, ledger.enabled)),
             portals.occupancy.eq(ledger.occupancy[portals.queue]),
             portals.entry.eq(table.portal_entry),

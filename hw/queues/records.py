@@ -10,7 +10,7 @@ from ..tlp.records import Tenant
 
 
 class Submission(data.Struct):
-    """Header of a 64-byte write to a portal."""
+    """Header of a write to a portal: 64 bytes, or a piece of 8 bytes."""
 
     #: Work queue whose portal it is.
     queue: 6
@@ -18,6 +18,9 @@ class Submission(data.Struct):
     portal: 2
     #: A deferrable memory write (ENQCMD) rather than a posted one (MOVDIR64B).
     deferrable: 1
+    #: Eight bytes of a descriptor, for the ``place``-th eight of it.
+    piece: 1
+    place: 3
 
 
 class Work(data.Struct):

@@ -52,6 +52,7 @@ class QueuesAndControl(Component):
         m.d.comb += [
             control.settings.eq(self.settings),
             control.store_busy.eq(self.store_busy),
+            queues.staged.eq(control.staged),
             self.reset_ims.eq(control.reset_ims),
         ]
         return m

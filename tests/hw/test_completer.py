@@ -148,13 +148,35 @@ def test_posted_write_to_a_portal_is_submitted_and_waits_for_its_verdict():
 
     bench.run(check)
     assert [payload_words(s, 16, 64)[0] for s in bench.submissions.taken] == [0, 1, 2]
-    assert [s[0].header.deferrable for s in bench.submissions.taken] == [0, 0, 0]
+    headers = [s[0].header for s in bench.submissions.taken]
+    assert [(header.deferrable, header.piece) for header in headers] == [(0, 0)] * 3
     assert len(bench.completions.taken) == 1
+
+
+@pytest.mark.parametrize("data_width", [64, 128, 256])
+def test_posted_eight_bytes_are_a_piece_of_a_submission(data_width):
+    bench = Bench(Config(data_width=data_width), pause=0.2)
+
+    async def check(ctx):
+        for place in range(8):
+            address = BAR2 + 0x5000 + 0x40 * (7 * place % 64) + 8 * place
+            await bench.post(ctx, write(address, 2), [place, 100 + place])
+        await bench.ask(ctx, read(BAR0))
+
+    bench.run(check)
+    assert bench.errors.taken == []
+    for place, beats in enumerate(bench.submissions.taken):
+        header = beats[0].header
+        assert (header.piece, header.place, header.deferrable) == (1, place, 0)
+        assert (header.queue, header.portal) == (1, 1)
+        assert payload_words(beats, 2, data_width) == [place, 100 + place]
+    assert len(bench.submissions.taken) == 8
 
 
 @pytest.mark.parametrize(
     ("offset", "length", "first_be"), [(0, 8, 0xF), (4, 16, 0xF), (0x20, 16, 0xF), (0, 16, 0xE),
-                                       (0, 1, 0xF), (0, 32, 0xF)]
+                                       (0, 1, 0xF), (4, 2, 0xF), (8, 2, 0xE), (8, 3, 0xF),
+                                       (0, 4, 0xF), (0, 32, 0xF)]
 )  # fmt: skip
 def test_other_writes_to_a_portal_have_no_effect(offset, length, first_be):
     bench = Bench()

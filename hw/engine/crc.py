@@ -4,8 +4,6 @@ from amaranth import *
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out
 
-from ..regs.descriptor import CRC_UNIT_BYTES
-
 POLYNOMIAL = 0x82F6_3B78
 """Of CRC-32C, reflected: bit 0 is the coefficient of x^31."""
 
@@ -60,13 +58,13 @@ class Crc(Component):
     """Compute the CRC-32C of bytes that come in beats, from any lane to any lane.
 
     Every beat is folded in whole. Lanes outside the run count as zeros, and the zeros are undone
-    one byte per clock: those before the run in advance, those after it, beyond the padding that
-    belongs to it, at the end. ``start`` may come at any time and begins anew.
+    one byte per clock: those before the run in advance, those after it at the end. ``start`` may
+    come at any time and begins anew. Data is not padded: the appendix speaks of zeros up to a
+    multiple of 4 bytes, but what software expects of the hardware is the CRC of the bytes alone.
 
     **Timing**: beats are taken from the clock after ``start``, and one clock later for each lane
     before the first byte; then one per clock. The result is valid 2 clocks after the last beat, and
-    one clock later for each zero byte to be undone: lanes behind the last byte, without those that
-    are padding. Padding beyond the beat takes a beat more.
+    one clock later for each lane behind the last byte.
 
     Parameters
     ----------
@@ -99,13 +97,11 @@ class Crc(Component):
         lanes = self._width // 8
         start, state, beat = self.start.p, Signal(32), Signal(self._width)
         folding, first = Signal(), Signal()
-        # Lanes of the last beat behind the last byte, and how many of those count as data.
-        after, padding = Signal(range(lanes)), Signal(range(CRC_UNIT_BYTES))
-        surplus = Signal(range(lanes + CRC_UNIT_BYTES))
+        # Lanes of the last beat behind the last byte, and zero bytes that are to be undone.
+        after, surplus = Signal(range(lanes)), Signal(range(lanes))
         m.d.comb += [
             self.start.ready.eq(1),
             after.eq(-(start.lane + start.size_bytes)),
-            padding.eq(-start.size_bytes),
             self.o.payload.eq(Mux(start.raw, state[::-1], ~state)),
         ]
         m.d.sync += [folding.eq(0), beat.eq(self._select(first, after))]
@@ -132,13 +128,8 @@ class Crc(Component):
                 with m.If(self.i.valid & self.i.ready):
                     m.d.sync += [folding.eq(1), first.eq(0)]
                     with m.If(self.i.p.last):
-                        m.next = "PAD"
-                begin()
-            with m.State("PAD"):
-                m.d.sync += surplus.eq(after - padding)
-                m.next = "UNDO"
-                with m.If(after < padding):
-                    m.d.sync += [surplus.eq(lanes + after - padding), beat.eq(0), folding.eq(1)]
+                        m.d.sync += surplus.eq(after)
+                        m.next = "UNDO"
                 begin()
             with m.State("UNDO"):
                 m.d.comb += self.o.valid.eq(~folding & (surplus == 0))

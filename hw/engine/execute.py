@@ -115,7 +115,9 @@ class Execute(Component):
         self._move_beats(m, steps, passage, differ, apply)
         self._remember(m, steps, passage, differ, gather)
         self._sum(m, steps, passage, crc)
-        m.d.sync += self.o.payload.eq(self._conclude(m, steps, gather, apply, crc))
+        result = self._conclude(m, steps, gather, apply, crc)
+        with m.If(~self.o.valid):
+            m.d.sync += self.o.payload.eq(result)
         return m
 
     def _move_beats(self, m, steps, passage, differ, apply):
@@ -197,34 +199,38 @@ class Execute(Component):
         compares = doing(job, Opcode.COMPARE, Opcode.COMPARE_PATTERN)
         creates, applies = doing(job, Opcode.CREATE_DELTA), doing(job, Opcode.APPLY_DELTA)
         sums = doing(job, Opcode.CRC, Opcode.COPY_CRC)
-        checks = (job.flags & Flag.CHECK_RESULT) != 0
-        m.d.comb += result.status.eq(Status.SUCCESS)
-        with m.If(creates):
-            m.d.comb += result.value.eq(gather.total_bytes)
-        with m.Elif(sums & ~steps.failed & (job.fault == 0)):
-            m.d.comb += result.value.eq(crc.o.payload)
+        checks, met = (job.flags & Flag.CHECK_RESULT) != 0, Signal()
+        m.d.comb += [
+            result.status.eq(Status.SUCCESS),
+            met.eq(
+                Mux(
+                    creates,
+                    job.expected.bit_select(result.result, 1),
+                    job.expected[0] == result.result[0],
+                )
+            ),
+        ]
         with m.If(job.fault != 0):
             m.d.comb += result.status.eq(job.fault)
         with m.Elif(apply.fault != 0):
-            m.d.comb += [result.status.eq(apply.fault)]
+            m.d.comb += result.status.eq(apply.fault)
+            m.d.comb += result.bytes_completed.eq(apply.applied_bytes)
         with m.Elif(steps.failed & ~gather.exceeded):
             m.d.comb += result.status.eq(Status.HARDWARE)
-            m.d.comb += result.bytes_completed.eq(steps.done_bytes)
+            m.d.comb += result.bytes_completed.eq(
+                Mux(applies, apply.applied_bytes, steps.done_bytes)
+            )
         with m.Elif(compares | creates):
             with m.If(gather.exceeded):
                 m.d.comb += result.result.eq(Mux(creates, 2, 1))
                 m.d.comb += result.bytes_completed.eq(
-                    Mux(creates, gather.offset & ~0b111, gather.offset)
+                    Cat(Mux(creates, 0, gather.offset[:3]), gather.offset[3:])
                 )
-            with m.Elif(creates):
+            with m.Else():
                 m.d.comb += result.result.eq(gather.total_bytes != 0)
-            expected = Mux(
-                creates,
-                job.expected.bit_select(result.result, 1),
-                ~(job.expected[0] ^ result.result[0]),
-            )
-            with m.If(checks & ~expected):
+            with m.If(checks & ~met):
                 m.d.comb += result.status.eq(Status.SUCCESS_PREDICATE)
-        with m.If(applies & (result.status != Status.SUCCESS) & (job.fault == 0)):
-            m.d.comb += result.bytes_completed.eq(apply.applied_bytes)
+            m.d.comb += result.value.eq(gather.total_bytes)
+        with m.Elif(sums):
+            m.d.comb += result.value.eq(crc.o.payload)
         return result

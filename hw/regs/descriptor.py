@@ -198,6 +198,3 @@ RESULTS = Register(
     doc="Fields of a completion record that hold what an operation has found.",
     source="DSA §8.3",
 )
-
-CRC_UNIT_BYTES = 4
-"""Data of a CRC counts as padded with zeros to a multiple of this many bytes (DSA appendix A)."""

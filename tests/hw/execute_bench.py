@@ -45,7 +45,6 @@ class ExecuteBench:
         self.clock = 0
         self.taken: list[tuple[int, int]] = []
         """Clocks in which each job began and was taken."""
-        self.cuts: dict[int, list[dict]] = {}
         self.current = 0
 
     def place(self, address, content):
@@ -134,6 +133,7 @@ class ExecuteBench:
                     await ctx.tick()
                 if self.current == number and ctx.get(self.dut.cancel):
                     break
+                self.asked += 1
                 self.tokens.append(TokenKind[chunk.kind])
                 self.reads.append((chunk, index == case.failing))
             self.tokens.append(TokenKind.END)

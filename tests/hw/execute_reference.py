@@ -98,15 +98,16 @@ def outcome(case: Case, memory: Memory, limit: int) -> Outcome:
     """The definition of every operation, as far as its reads succeed."""
     if case.fault:
         return Outcome(status=case.fault)
-    reach = None if case.failing is None else chunks(case, limit)[case.failing].offset
-    good = _Operations(case, memory, case.size_bytes if reach is None else reach)
+    reads, reach = chunks(case, limit), None
+    whole = case.operand if case.opcode == Opcode.APPLY_DELTA else case.size_bytes
+    if case.failing is not None and case.failing < len(reads):
+        reach = reads[case.failing].offset
+    good = _Operations(case, memory, whole if reach is None else reach)
     name = Opcode(case.opcode).name.lower()
     found: Outcome = getattr(good, name, good.nothing)()
-    if reach is not None and found.status == Status.SUCCESS and not good.concluded:
-        found.status, found.result = Status.HARDWARE, 0
-        found.bytes_completed = found.bytes_completed or reach
-        if case.opcode in (Opcode.CRC, Opcode.COPY_CRC):
-            found.value = None
+    if reach is not None and not good.concluded:
+        found.status, found.result, found.bytes_completed = Status.HARDWARE, 0, reach
+        found.value = None if case.opcode in (Opcode.CRC, Opcode.COPY_CRC) else 0
         if case.opcode == Opcode.APPLY_DELTA:
             found.bytes_completed = reach - reach % DELTA_BYTES
     return found
@@ -157,8 +158,6 @@ class _Operations:
         data = self.read(self.case.source, self.reach)
         places = [k for k in range(self.reach) if data[k] != other[k]]
         if not places:
-            if self.reach < self.case.size_bytes or self.case.failing is not None:
-                return Outcome()
             return self._check(Outcome(), (self.case.expected & 1) == 0)
         self.concluded = True
         return self._check(Outcome(result=1, bytes_completed=places[0]), self.case.expected & 1)
@@ -189,20 +188,18 @@ class _Operations:
             found.result = 1
         found.value = len(record)
         found.writes = dict(enumerate(record, case.operand))
-        if case.failing is not None and not self.concluded:
-            return found
         return self._check(found, case.expected >> found.result & 1)
 
     def apply_delta(self) -> Outcome:
         case, found, least = self.case, Outcome(), 0
-        reach = case.operand if case.failing is None else self.reach
-        record = self.read(case.source, reach)
-        for place in range(0, reach - DELTA_BYTES + 1, DELTA_BYTES):
+        record = self.read(case.source, self.reach)
+        for place in range(0, self.reach - DELTA_BYTES + 1, DELTA_BYTES):
             offset = int.from_bytes(record[place : place + 2], "little")
             if offset < least or offset * 8 >= case.size_bytes:
                 early = offset < least
                 found.status = Status.DELTA_ORDER if early else Status.DELTA_OFFSET
                 found.bytes_completed = place
+                self.concluded = True
                 break
             least = offset + 1
             word = record[place + 2 : place + DELTA_BYTES]

@@ -1,11 +1,13 @@
 """Operations do what their definitions say, whatever their sizes and places."""
 
+import dataclasses
+
 import pytest
 
-from hw.regs.descriptor import DELTA_BYTES, Flag, Opcode
+from hw.regs.descriptor import DELTA_BYTES, Flag, Opcode, Status
 
-from .execute_bench import ExecuteBench
-from .execute_reference import Case
+from .execute_bench import CONFIG, ExecuteBench
+from .execute_reference import Case, chunks
 
 
 def make(bench, opcode, size):
@@ -84,9 +86,128 @@ OPERATIONS = [
 SIZES = (1, 2, 3, 7, 8, 9, 15, 16, 17, 64, 100, 511, 512, 513, 1300)
 
 
+READERS = OPERATIONS[3:4] + OPERATIONS[5:]
+
+
+def size(rng):
+    return rng.choice((*SIZES, rng.randrange(1, 700)))
+
+
 @pytest.mark.parametrize("opcode", OPERATIONS, ids=lambda opcode: opcode.name)
-@pytest.mark.parametrize("pause", [0.0, 0.3])
-def test_operation_does_what_is_defined(opcode, pause):
-    bench = ExecuteBench(pause=pause, seed=int(opcode) + 1)
-    sizes = [bench.rng.choice((*SIZES, bench.rng.randrange(1, 700))) for _ in range(30)]
-    bench.run(*(make(bench, opcode, size) for size in sizes))
+def test_operation_does_what_is_defined(opcode):
+    bench = ExecuteBench(pause=0.2, seed=int(opcode) + 1, ahead=1 + opcode % 4)
+    bench.run(*(make(bench, opcode, size(bench.rng)) for _ in range(10)))
+
+
+def test_every_operation_without_pauses():
+    bench = ExecuteBench(seed=4)
+    bench.run(*(make(bench, opcode, size(bench.rng)) for opcode in OPERATIONS * 3))
+
+
+def test_failed_chunk_ends_the_job_where_it_is():
+    bench = ExecuteBench(limit=128, seed=2, pause=0.1)
+    cases = [make(bench, opcode, total) for opcode in READERS for total in (130, 300, 500)]
+    for case in cases:
+        case.failing = bench.rng.randrange(len(chunks(case, 128)) or 1)
+    bench.run(*cases)
+    assert Status.HARDWARE in {result.status for result in bench.results.taken}
+
+
+def test_job_that_is_stopped_writes_nothing_more():
+    bench = ExecuteBench(limit=128, seed=3, pause=0.1)
+    cases = [make(bench, opcode, 400) for opcode in OPERATIONS[3:] for _ in range(3)]
+    bench.stops = {k: bench.rng.randrange(0, 120) for k in range(len(cases)) if k % 3}
+    bench.run(*cases)
+
+
+def test_operations_follow_one_another():
+    bench = ExecuteBench(seed=5, pause=0.1)
+    cases = [make(bench, bench.rng.choice(OPERATIONS), size(bench.rng)) for _ in range(40)]
+    for case in bench.rng.sample(cases, 8):
+        case.fault = Status.BAD_HANDLE
+    for case in bench.rng.sample(cases, 8):
+        case.failing = 0
+    bench.run(*cases)
+
+
+def test_fault_has_no_effect_but_its_report():
+    bench = ExecuteBench()
+    cases = [make(bench, opcode, 64) for opcode in OPERATIONS]
+    for case in cases:
+        case.fault = Status.OVERLAP
+    bench.run(*cases)
+    assert bench.writes.taken == []
+
+
+@pytest.mark.parametrize("width", [128, 256])
+def test_wider_beats(width):
+    bench = ExecuteBench(dataclasses.replace(CONFIG, data_width=width), seed=width, pause=0.1)
+    bench.run(*(make(bench, opcode, size(bench.rng)) for opcode in OPERATIONS[3:] * 4))
+
+
+@pytest.mark.parametrize("slot", [128, 4096])
+def test_other_sizes_of_chunks(slot):
+    bench = ExecuteBench(dataclasses.replace(CONFIG, read_slot_bytes=slot), seed=slot)
+    buffered = [Opcode.COMPARE, Opcode.DUALCAST, Opcode.CREATE_DELTA]
+    bench.run(*(make(bench, opcode, total) for opcode in buffered for total in (5000, 300)))
+
+
+def test_block_in_which_all_words_differ_takes_two_writes():
+    bench = ExecuteBench(dataclasses.replace(CONFIG, read_slot_bytes=4096))
+    first, second = 0x10000, 0x20000
+    bench.place(first, bytes(4096))
+    bench.place(second, b"\1" * 4096)
+    bench.run(Case(Opcode.CREATE_DELTA, first, second, 4096, 0x30003, 5120))
+    assert [beats[0].header.length_bytes for beats in bench.writes.taken] == [4000, 1120]
+
+
+def test_fill_crosses_pages_in_one_write_each():
+    bench = ExecuteBench()
+    bench.run(Case(Opcode.FILL, 0x0102030405060708, 0x10FF9, 8300))
+    lengths = [beats[0].header.length_bytes for beats in bench.writes.taken]
+    assert lengths == [7, 4096, 4096, 101]
+
+
+def test_difference_ends_the_reads():
+    bench = ExecuteBench(ahead=2)
+    bench.place(0x10000, bytes(8192))
+    bench.place(0x20000, bytes(5) + b"\1" + bytes(8186))
+    bench.run(Case(Opcode.COMPARE, 0x10000, 0x20000, 8192))
+    [result] = bench.results.taken
+    assert (result.result, result.bytes_completed) == (1, 5)
+    assert bench.asked < 12
+
+
+def test_difference_counts_though_the_next_chunk_fails():
+    bench = ExecuteBench(limit=128)
+    bench.place(0x10000, bytes(256))
+    bench.place(0x20000, bytes(127) + b"\1" + bytes(128))
+    bench.run(Case(Opcode.COMPARE, 0x10000, 0x20000, 256, failing=2))
+    [result] = bench.results.taken
+    assert (result.status, result.result, result.bytes_completed) == (Status.SUCCESS, 1, 127)
+
+
+def test_offsets_of_a_delta_record_rise_and_stay_inside():
+    bench = ExecuteBench()
+    cases, expected = [], []
+    for offsets, status in (
+        ((0, 0), Status.DELTA_ORDER),
+        ((5, 4), Status.DELTA_ORDER),
+        ((0, 8), Status.DELTA_OFFSET),
+        ((0, 7), Status.SUCCESS),
+        ((), Status.SUCCESS),
+    ):
+        entries = b"".join(k.to_bytes(2, "little") + bytes(8) for k in offsets)
+        source = (len(cases) + 1) << 16
+        bench.place(source, entries)
+        cases.append(Case(Opcode.APPLY_DELTA, source, 0x80000, 64, operand=len(entries)))
+        expected.append(status)
+    bench.run(*cases)
+    assert [result.status for result in bench.results.taken] == expected
+
+
+def test_small_move_is_over_soon():
+    bench = ExecuteBench(ahead=10)
+    places = [(0x10000 + s, 0x20000 + t) for s in (0, 1, 7) for t in (0, 2, 7)]
+    bench.run(*(Case(Opcode.MEMORY_MOVE, source, target, 64) for source, target in places))
+    assert max(taken - begun for begun, taken in bench.taken[1:]) <= 16

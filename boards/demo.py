@@ -16,14 +16,14 @@ def play(plan: Plan, *, model: bool, waves: bool) -> int:
         if model:
             from sim.demo.model_side import on_model
 
-            result = on_model(plan, shown.enter("Functional model", plan.operations))
+            result = on_model(plan, shown.enter("Functional model", plan.all_operations))
             where, unit = "functional model", "steps"
         else:
             from sim.demo.rtl_side import build_device, on_rtl
 
             shown.enter("Building the simulator")
             built = build_device(plan, waves=waves)
-            report = shown.enter("RTL under Verilator", plan.operations)
+            report = shown.enter("RTL under Verilator", plan.all_operations)
             result = on_rtl(built, plan, report, waves=waves)
             where, unit = "RTL under Verilator", "clocks"
     _show(result, plan, unit, where)

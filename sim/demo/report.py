@@ -16,6 +16,8 @@ VERDICTS = (
     "Accesses refused by the IOMMU",
 )
 
+TURNS_SHOWN = 60
+SHADES = ("#1f5f8b", "#c8553d", "#6a994e")
 COLOR, ACCENT, QUIET = "#1f5f8b", "#c8553d", "#5b6770"
 
 PAGE = """<!DOCTYPE html>
@@ -59,6 +61,11 @@ def rows(result: Result, unit: str) -> list[tuple[str, str, bool]]:
         (f"Completion record to bell, {unit} (p50 / p99 / max)",
          f"{p50:,} / {p99:,} / {worst:,}", False),
         (f"Duration, {unit}", f"{result.clocks:,}", False),
+        *(
+            (f"{sharer.name} at priority {sharer.priority}: turns promised / had, engine time",
+             f"{sharer.promised:.0%} / {sharer.turns:.0%}, {sharer.time:.0%}", False)
+            for sharer in result.sharers
+        ),
         ("Bells lost", f"{result.lost:,}", result.lost > 0),
         ("Bells doubled", f"{result.doubled:,}", result.doubled > 0),
         ("Bells misdirected", f"{result.misdirected:,}", result.misdirected > 0),
@@ -88,6 +95,8 @@ def write_page(path: Path, result: Result, plan: Plan, unit: str, where: str) ->
 def page(result: Result, plan: Plan, unit: str, where: str) -> str:
     """The page as HTML."""
     figures = [latency(result, unit), timeline(result, unit), occupancy(result, unit)]
+    if result.turns:
+        figures += [turns(result, unit), shares(result)]
     return PAGE.format(
         title="Tocsin: one bell for every tenant",
         subtitle=escape(f"{where}; seed {plan.seed}, {plan.workers} operations under way at once"),
@@ -152,6 +161,40 @@ def occupancy(result: Result, unit: str) -> go.Figure:
         annotation_position="bottom right",
     )
     return _finish(figure, "Vectors allocated", unit, "vectors")
+
+
+def turns(result: Result, unit: str) -> go.Figure:
+    """Who had the engine when, in the middle of the last act."""
+    middle = len(result.turns) // 2
+    shown = result.turns[middle : middle + TURNS_SHOWN]
+    figure = go.Figure()
+    for number, sharer in enumerate(result.sharers):
+        own = [(start, end) for start, end, who in shown if who == number]
+        figure.add_bar(
+            orientation="h",
+            base=[start for start, _ in own],
+            x=[end - start for start, end in own],
+            y=[f"{sharer.name}, priority {sharer.priority}"] * len(own),
+            marker_color=SHADES[number % len(SHADES)],
+            hovertemplate=f"%{{x}} {unit}<extra>{sharer.name}</extra>",
+        )
+    figure.update_layout(barmode="overlay")
+    title = f"Three tenants on one engine: {len(shown)} turns of {len(result.turns)}"
+    return _finish(figure, title, unit, "")
+
+
+def shares(result: Result) -> go.Figure:
+    """What the priorities promise, and what each tenant had."""
+    names = [f"{sharer.name}, priority {sharer.priority}" for sharer in result.sharers]
+    figure = go.Figure()
+    for label, color, values in (
+        ("turns promised", "#c9d3da", [sharer.promised for sharer in result.sharers]),
+        ("turns had", COLOR, [sharer.turns for sharer in result.sharers]),
+        ("engine time", ACCENT, [sharer.time for sharer in result.sharers]),
+    ):
+        figure.add_bar(name=label, x=names, y=values, marker_color=color)
+    _finish(figure, "How the engine was shared", "", "share")
+    return figure.update_layout(showlegend=True, yaxis_tickformat=".0%")
 
 
 def _finish(figure: go.Figure, title: str, x: str, y: str) -> go.Figure:

@@ -21,6 +21,8 @@ class Plan:
         Sizes are drawn between 1 and this.
     churn
         One in this many is destroyed and replaced while the rest run.
+    shared_operations
+        Operations of the last act, in which three tenants share an engine; none: leave it out.
     workers
         How many operations the host has under way at once.
     seed
@@ -31,6 +33,7 @@ class Plan:
     operations_per_adi: int = 2
     largest_bytes: int = 1024
     churn: int = 10
+    shared_operations: int = 400
     workers: int = 96
     seed: int = 1
 
@@ -53,8 +56,34 @@ class Plan:
 
     @property
     def operations(self) -> int:
-        """Operations in all; a replaced ADI starts anew with one."""
+        """Operations of the first three acts; a replaced ADI starts anew with one."""
         return self.adis * self.operations_per_adi + self.replaced
+
+    @property
+    def all_operations(self) -> int:
+        """About how many there are in all."""
+        return self.operations + self.shared_operations
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sharer:
+    """What one of several tenants had of an engine that they shared.
+
+    Parameters
+    ----------
+    name, priority
+        Of the tenant.
+    promised
+        Share of the turns that its priority promises.
+    turns, time
+        Shares of the turns and of the engine's time that it had.
+    """
+
+    name: str
+    priority: int
+    promised: float
+    turns: float
+    time: float
 
 
 @dataclass(kw_only=True)
@@ -94,6 +123,10 @@ class Result:
     """Clock, and number of the ADI in order of creation."""
     occupancy: list[tuple[int, int]] = field(default_factory=list)
     """Clock, and vectors allocated from then on."""
+    sharers: list[Sharer] = field(default_factory=list)
+    """Tenants of the last act."""
+    turns: list[tuple[int, int, int]] = field(default_factory=list)
+    """Clocks from which and until which the engine worked for which of them."""
     errors: list[str] = field(default_factory=list)
     """What went wrong, in sentences."""
 
@@ -104,8 +137,11 @@ class Result:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Result":
         """The inverse of :meth:`to_json`."""
-        pairs = {name: [(a, b) for a, b in values[name]] for name in ("bells", "occupancy")}
-        return cls(**(values | pairs))
+        lists: dict[str, Any] = {
+            name: [tuple(item) for item in values[name]] for name in ("bells", "occupancy", "turns")
+        }
+        lists["sharers"] = [Sharer(**item) for item in values["sharers"]]
+        return cls(**(values | lists))
 
     @property
     def good(self) -> bool:

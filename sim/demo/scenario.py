@@ -14,6 +14,7 @@ from driver.settings import QueueSettings
 from driver.transport import Buffer, Transport
 
 from .result import Plan, Result
+from .sharing import Sharing
 from .witness import Witness
 
 Progress = Callable[[int, int, str], None]
@@ -39,9 +40,9 @@ async def demonstrate(
 ) -> Result:
     """Give every tenant a bell after probe, and let all of them ring.
 
-    In three acts: ADIs are created, each moving memory as soon as it exists; with all of them
+    In four acts: ADIs are created, each moving memory as soon as it exists; with all of them
     alive, the rest of the moves run while some ADIs are destroyed and replaced, and some vectors
-    are moved to other targets; then all is taken down.
+    are moved to other targets; then all is taken down; and three tenants share one engine.
     """
     return await _Play(transport, witness, plan, progress).run()
 
@@ -79,7 +80,22 @@ class _Play:
         self._account(strays)
         await device.close()
         self._account(strays)
+        self._picture()
+        if self.plan.shared_operations:
+            await self._share(strays)
         return self.result
+
+    async def _share(self, strays: int) -> None:
+        """The last act; its bells count, but are not part of the picture of the first three."""
+        self.text = "sharing an engine"
+        operations = self.plan.shared_operations
+        sharing = Sharing(self.transport, self.witness, operations, self._step)
+        await sharing.run()
+        for sentence in sharing.wrong:
+            self._wrong(sentence)
+        self.result.operations += sharing.done
+        self.result.sharers, self.result.turns = sharing.sharers, sharing.turns
+        self._account(strays)
 
     def _second_act(
         self, device: Device, queues: list[Queue]
@@ -185,12 +201,16 @@ class _Play:
         result.interrupts = len(witness.bells)
         result.lost, result.doubled = witness.lost, witness.doubled
         result.misdirected = witness.misdirected + strays
-        result.latencies = list(witness.latencies)
-        result.bells = [(clock, self.numbers[pasid]) for clock, pasid in witness.bells]
         result.refused = len(witness.iommu.faults)
         result.clocks, result.requests = self.transport.now(), self.transport.requests
         for complaint in (*witness.check(), *map(str, witness.iommu.faults)):
             self._wrong(complaint)
+
+    def _picture(self) -> None:
+        """What the figures of the first three acts show."""
+        result, witness = self.result, self.witness
+        result.latencies = list(witness.latencies)
+        result.bells = [(clock, self.numbers[pasid]) for clock, pasid in witness.bells]
 
     def _occupy(self, change: int) -> None:
         self.live += change
@@ -198,7 +218,7 @@ class _Play:
 
     def _step(self, count: int) -> None:
         self.done += count
-        self.progress(self.done, self.plan.operations, self.text)
+        self.progress(self.done, self.plan.all_operations, self.text)
 
     def _wrong(self, sentence: str) -> None:
         errors = self.result.errors

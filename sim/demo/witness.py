@@ -38,6 +38,8 @@ class Witness(Host):
         Clocks from a completion record's arrival to that of its bell, in the order of the bells.
     bells
         Clock and PASID of every bell.
+    records
+        Clock and PASID of every completion record.
     doubled
         Bells that nobody owed.
     """
@@ -49,6 +51,7 @@ class Witness(Host):
         self.now: Callable[[], int] = lambda: 0
         self.latencies: list[int] = []
         self.bells: list[tuple[int, int]] = []
+        self.records: list[tuple[int, int]] = []
         self.doubled = 0
         self._owed: dict[int, deque[int]] = {}
         self._data: dict[int, list[range]] = {}
@@ -75,6 +78,7 @@ class Witness(Host):
             return
         if not any(address in place for place in self._data[pasid]):
             self._owed[pasid].append(self.now())
+            self.records.append((self.now(), pasid))
 
     def _heard(self, target: Target) -> None:
         # A target's handler is a method of the vector that it was allocated for.

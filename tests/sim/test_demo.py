@@ -22,8 +22,18 @@ def test_every_tenant_works_and_nothing_is_wrong():
     assert result.errors == []
     assert result.good
     assert (result.adis, result.vectors, result.replaced) == (48, 48, 8)
-    assert result.operations == result.interrupts == len(result.latencies) == 48 * 3 + 8
+    assert len(result.latencies) == len(result.bells) == 48 * 3 + 8
+    assert result.operations == result.interrupts > 48 * 3 + 8 + PLAN.shared_operations - 1
     assert {number for _, number in result.bells} == set(range(48 + 8))
+
+
+def test_tenants_share_an_engine_as_their_priorities_say():
+    result = play()
+    assert [sharer.priority for sharer in result.sharers] == [9, 6, 3]
+    for sharer in result.sharers:
+        assert sharer.turns == pytest.approx(sharer.promised, rel=0.15)
+    assert sum(sharer.time for sharer in result.sharers) == pytest.approx(1)
+    assert all(start <= end for start, end, _ in result.turns)
 
 
 def test_storage_fills_up_one_vector_at_a_time():

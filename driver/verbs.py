@@ -66,7 +66,7 @@ class Verbs:
         await self.run(Dualcast(at(source), at(destination), at(destination_2), size))
 
     async def crc(self, source: Place, size: int, *, seed: int = 0) -> int:
-        """The CRC-32C of memory, see :class:`~driver.crc.Crc`; ``seed`` is that of what is before."""
+        """The CRC-32C of memory (:class:`~driver.crc.Crc`); ``seed`` is that of what is before."""
         return await self.run(Crc(at(source), size, seed))
 
     async def copy_crc(self, source: Place, destination: Place, size: int, *, seed: int = 0) -> int:

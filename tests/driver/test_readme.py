@@ -1,15 +1,20 @@
-"""The example in the driver's README runs as it stands."""
+"""The examples in the driver's README run as they stand."""
 
 import re
 from pathlib import Path
 
+import pytest
+
 import driver
 from sim.model.transport import ModelTransport, run
 
+EXAMPLES = re.findall(
+    r"```python\n(.*?)```", (Path(driver.__file__).parent / "README.md").read_text(), re.DOTALL
+)
 
-def test_example_runs_on_the_model():
-    text = (Path(driver.__file__).parent / "README.md").read_text()
-    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_example_runs_on_the_model(example):
     names: dict = {}
     exec(compile(example, "driver/README.md", "exec"), names)
 

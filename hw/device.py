@@ -1,11 +1,11 @@
-"""The device: an endpoint, message storage, work queues and an engine, joined."""
+"""The device: an endpoint, message storage, work queues and engines, joined."""
 
 from amaranth import *
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from .control.control import Control
 from .csr.decoder import CsrDecoder
-from .engine.engine import Engine
+from .engine.engines import Engines
 from .flow.arbiter import Arbiter
 from .interrupts.records import Event
 from .interrupts.store import MessageStore
@@ -77,7 +77,7 @@ class Device(Component):
         anew = ResetInserter(space.flr)
         m.submodules.store = anew(store := MessageStore(config))
         m.submodules.queues = anew(queues := WorkQueues(config))
-        m.submodules.engine = anew(engine := Engine(config))
+        m.submodules.engines = anew(engines := Engines(config))
         m.submodules.control = anew(control := Control(config))
         m.submodules.events = anew(events := Arbiter(Event, 3))
 
@@ -95,23 +95,25 @@ class Device(Component):
         connect(m, queues.o_verdict, completer.i_verdict)
 
         connect(m, control.queues, queues.control)
-        connect(m, control.abandon, engine.abandon)
-        connect(m, queues.o_work[0], engine.i_work)
-        connect(m, engine.o_done, queues.i_done[0])
+        connect(m, control.abandon, engines.abandon)
+        for number in range(config.engines):
+            connect(m, queues.o_work[number], engines.i_work[number])
+            connect(m, engines.o_done[number], queues.i_done[number])
         connect(m, queues.o_error, control.i_queue_error)
-        connect(m, engine.o_error, control.i_engine_error)
+        connect(m, engines.o_error, control.i_engine_error)
 
-        connect(m, engine.o_check, store.i_check)
-        connect(m, store.o_verdict, engine.i_verdict)
-        connect(m, engine.o_event, events.i[0])
-        connect(m, control.o_event, events.i[1])
-        connect(m, queues.o_event, events.i[2])
+        connect(m, engines.o_check, store.i_check)
+        connect(m, store.o_verdict, engines.i_verdict)
+        for index, source in enumerate((engines, control, queues)):
+            connect(m, source.o_event, events.i[index])
         connect(m, events.o, store.i_event)
 
-        connect(m, engine.o_read, requester.i_read)
-        connect(m, requester.o_read, engine.i_read)
-        connect(m, engine.o_write, requester.i_write)
-        connect(m, requester.o_written, engine.i_written)
+        connect(m, control.o_write, engines.i_log)
+        connect(m, engines.o_logged, control.i_written)
+        connect(m, engines.o_read, requester.i_read)
+        connect(m, requester.o_read, engines.i_read)
+        connect(m, engines.o_write, requester.i_write)
+        connect(m, requester.o_written, engines.i_written)
 
         connect(m, requester.o_posted, posted.i[0])
         connect(m, space.o_message_request, posted.i[1])
@@ -123,14 +125,13 @@ class Device(Component):
 
         for index, source in enumerate((receiver, completer, requester)):
             connect(m, source.o_error, space.i_error[index])
-        for part in (receiver, completer, requester, transmitter, engine, control):
+        for part in (receiver, completer, requester, transmitter, engines, control):
             m.d.comb += part.settings.eq(space.settings)
         m.d.comb += [
             self.granted.eq(receiver.credits),
             transmitter.credits.eq(self.credits),
             completer.bar0.eq(space.bar0),
             completer.bar2.eq(space.bar2),
-            requester.stop.eq(engine.stop_read),
             requester.flush.eq(space.flr),
             completer.busy.eq(
                 requester.o_posted.valid | store.o_message.valid | transmitter.non_posted_leaving
@@ -144,6 +145,6 @@ class Device(Component):
             store.reset_ims.eq(control.reset_ims),
             control.store_busy.eq(store.busy),
             queues.staged.eq(control.staged),
-            engine.user_interrupts.eq(control.user_interrupts),
+            engines.user_interrupts.eq(control.user_interrupts),
         ]
         return m

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from ..pcie.records import WriteCommand
 from ..regs import Config
-from ..regs.descriptor import COMPLETION, COMPLETION_BYTES
+from ..regs.descriptor import COMPLETION_BYTES, RESULTS
 from ..tlp.records import packet_stream
 from .records import Record
 
@@ -43,8 +43,8 @@ class RecordWriter(Component):
         record, write = self.i.p, self.o.p
         content = Signal(8 * COMPLETION_BYTES)
         beat = Signal(range(max(self._beats, 2)))
-        for name in ("status", "bytes_completed", "invalid_flags"):
-            field = COMPLETION[name]
+        for name in ("status", "result", "bytes_completed", "value"):
+            field = RESULTS[name]
             m.d.comb += content[field.lsb : field.msb + 1].eq(record[name])
         m.d.comb += [
             write.header.address.eq(record.address),

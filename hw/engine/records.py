@@ -3,7 +3,6 @@
 from amaranth import *
 from amaranth.lib import data, enum
 
-from ..pcie.records import ReadStatus
 from ..tlp.records import Tenant
 
 
@@ -42,24 +41,11 @@ class Job(data.Struct):
     #: What is wrong with it (:class:`hw.regs.descriptor.Status`), or 0.
     fault: 8
     invalid_flags: 24
-
-
-class Transfer(data.Struct):
-    """Memory to move."""
-
-    source: 64
-    destination: 64
-    #: 1 or more.
-    size_bytes: 32
-    tenant: Tenant
-
-
-class Outcome(data.Struct):
-    """What became of a transfer."""
-
-    status: ReadStatus
-    #: Bytes handed to the requester for writing.
-    bytes_completed: 32
+    #: To be passed through without a trace.
+    abandoned: 1
+    #: The end of a batch: ``fault`` is what became of it, if not success, and ``size_bytes`` the
+    #: number of members that are done.
+    batch_end: 1
 
 
 class TokenKind(enum.Enum, shape=2):
@@ -101,5 +87,23 @@ class Record(data.Struct):
     address: 64
     tenant: Tenant
     status: 8
+    result: 8
     bytes_completed: 32
-    invalid_flags: 24
+    #: CRC, size of a delta record, or invalid flags.
+    value: 32
+
+
+class Ending(data.Struct):
+    """A job on its way out."""
+
+    queue: 6
+    ims: 1
+    tenant: Tenant
+    handle: 16
+    opcode: 8
+    #: Fetched by a batch.
+    member: 1
+    #: It ended with success.
+    good: 1
+    #: Ring when its writes have been accepted.
+    ring: 1

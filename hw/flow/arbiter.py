@@ -26,6 +26,8 @@ class Arbiter(Component):
     -------
     i : ``In(stream.Signature(shape)).array(count)``
     o : ``Out(stream.Signature(shape))``
+    grant : ``Out(range(count))``
+        Which input the output shows.
     """
 
     def __init__(self, shape, count: int):
@@ -35,6 +37,7 @@ class Arbiter(Component):
             {
                 "i": In(stream.Signature(shape)).array(count),
                 "o": Out(stream.Signature(shape)),
+                "grant": Out(range(count)),
             }
         )
 
@@ -42,7 +45,7 @@ class Arbiter(Component):
         m = Module()
         turn = Signal(range(self._count))
         held = Signal()
-        grant = Signal.like(turn)
+        grant = self.grant
         requests = Cat(source.valid for source in self.i)
 
         m.d.comb += grant.eq(turn)

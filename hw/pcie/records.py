@@ -3,6 +3,7 @@
 from amaranth import *
 from amaranth.lib import data, enum
 
+from ..regs import Config
 from ..tlp.records import Tenant
 
 
@@ -44,17 +45,25 @@ class ReadStatus(enum.Enum, shape=3):
 
 
 class ReadCommand(data.Struct):
-    """A read of host memory of any length; the requester cuts it into chunks."""
+    """A read of host memory: one request.
+
+    It does not cross a multiple of the largest read (:func:`largest_read`).
+    """
 
     #: Byte address.
     address: 64
-    #: Bytes, at least 1.
-    length_bytes: 32
+    #: Bytes: 1 to 4096.
+    length_bytes: 13
     tenant: Tenant
 
 
+def largest_read(config: Config, settings):
+    """The largest read in bytes, less one, as a value of 12 bits."""
+    return (settings.max_read_bytes - 1)[:12] & (config.read_slot_bytes - 1)
+
+
 class ReadChunk(data.Struct):
-    """Header of a chunk of a read. Chunks come in address order and never cross 4 KiB.
+    """Header of the answer to a read. Chunks come in the order of their commands.
 
     The data beats of a chunk are aligned to the bus: the first beat is the aligned group of
     ``data_width`` bits that contains ``address``, and bytes before it or after the end are
@@ -67,8 +76,6 @@ class ReadChunk(data.Struct):
     length_bytes: 13
     #: Known before the first beat.
     status: ReadStatus
-    #: The last chunk of its command.
-    final: 1
 
 
 class WriteCommand(data.Struct):

@@ -15,14 +15,12 @@ from .requester_writes import Writes
 class Requester(Component):
     """Read and write host memory: tags, splits, reassembly, timeouts.
 
-    **Reads.** A command of any length is cut at multiples of the largest read request
-    (``settings.max_read_bytes``, or ``read_slot_bytes`` if that is less). Each chunk is one request
-    with a tag and a buffer of its own; chunks are delivered in order, each once all of it is there.
-    Completions may come in any order between requests and in any split (PCIe Base 6.x §2.3.1.1).
-    A chunk that fails says so in its header and is one beat; the chunks after it are delivered all
-    the same. ``stop`` ends the command being cut: at most one more chunk of it is requested, or its
-    first, and the last one has ``final``. A command is being cut from its acceptance until its last
-    chunk has got a tag.
+    **Reads.** A command is one request, so it does not cross a multiple of the largest read
+    (``settings.max_read_bytes``, or ``read_slot_bytes`` if that is less). It has a tag and a buffer
+    of its own and is answered with one chunk; chunks are delivered in the order of the commands,
+    each once all of it is there. Completions may come in any order between requests and in any
+    split (PCIe Base 6.x §2.3.1.1). A chunk that fails says so in its header and is one beat; the
+    chunks after it are delivered all the same.
 
     **Writes.** A command is cut at multiples of the largest payload; its beats are realigned, and a
     packet is offered once all of it is there. ``o_written`` comes once for each command, in order,
@@ -45,8 +43,8 @@ class Requester(Component):
     waits for completions becomes an orphan: its completions are dropped without a report, and its
     tag is not used until the last one has come or it has expired. ``pending`` tells how long.
 
-    **Timing**: a read is offered as a request 4 clocks after its command, then one request every 2
-    clocks. Chunks and packets are streamed at a beat per clock without gaps between them.
+    **Timing**: a read is offered as a request one clock after its command, one every 2 clocks.
+    Chunks and packets are streamed at a beat per clock without gaps between them.
     ``i_completion`` is ready but for single clocks between completions of one tag, which no wire is
     fast enough to notice at 64 bits. ``flush`` takes one clock. ``settings.max_payload_bytes`` and
     ``max_read_bytes`` change between commands.
@@ -58,7 +56,6 @@ class Requester(Component):
     -------
     i_read : ``In(stream.Signature(ReadCommand))``
     o_read : ``Out(packet_stream(ReadChunk, data_width))``
-    stop : 1
     i_write : ``In(packet_stream(WriteCommand, data_width))``
     o_written : ``Out(stream.Signature(1))``
         1 if some of the command was dropped.
@@ -81,7 +78,6 @@ class Requester(Component):
             {
                 "i_read": In(stream.Signature(ReadCommand)),
                 "o_read": Out(packet_stream(ReadChunk, config.data_width)),
-                "stop": In(1),
                 "i_write": In(packet_stream(WriteCommand, config.data_width)),
                 "o_written": Out(stream.Signature(1)),
                 "i_completion": In(packet_stream(Completion, config.data_width)),
@@ -114,7 +110,6 @@ class Requester(Component):
             self.received_master_abort.eq(reads.failed & (status == Status.UNSUPPORTED_REQUEST)),
             self.received_target_abort.eq(reads.failed & (status == Status.COMPLETER_ABORT)),
             reads.settings.eq(self.settings),
-            reads.stop.eq(self.stop),
             reads.flush.eq(self.flush),
             writes.settings.eq(self.settings),
             writes.flush.eq(self.flush),

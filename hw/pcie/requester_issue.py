@@ -1,4 +1,4 @@
-"""From a piece of a read to a tag and a request."""
+"""From a read command to a tag and a request."""
 
 from amaranth import *
 from amaranth.lib import data, stream
@@ -7,8 +7,7 @@ from amaranth.lib.wiring import Component, In, Out
 from ..regs import Config
 from ..tlp.records import Kind, Request, packet_stream
 from .byte_enables import ByteEnables
-from .records import ReadStatus, Settings
-from .requester_chunker import Piece
+from .records import ReadCommand, ReadStatus, Settings
 
 
 class ReadRecord(data.Struct):
@@ -43,8 +42,8 @@ class TagRing(Component):
     tail, head : ``range(tags)``
     full : 1
         No push, please.
-    empty, single : 1
-        No entry, or one, is to be popped.
+    empty : 1
+        No entry is to be popped.
     popped : 1
         No entry waits for its release but those that are to be popped.
     """
@@ -53,7 +52,7 @@ class TagRing(Component):
         self._tags = tags
         super().__init__(
             {name: In(1) for name in ("push", "pop", "release", "flush", "extended")}
-            | {name: Out(1) for name in ("full", "empty", "single", "popped")}
+            | {name: Out(1) for name in ("full", "empty", "popped")}
             | {"tail": Out(range(tags)), "head": Out(range(tags))}
         )
 
@@ -70,7 +69,6 @@ class TagRing(Component):
         m.d.comb += [
             self.full.eq(used > mask),
             self.empty.eq(queued == 0),
-            self.single.eq(queued == 1),
             self.popped.eq(queued == used),
         ]
         with m.If(self.push):
@@ -87,19 +85,19 @@ class TagRing(Component):
 
 
 class ReadIssue(Component):
-    """Give each piece of a read a tag, and ask for it.
+    """Give each read a tag, and ask for it.
 
-    A piece that may not be asked for takes a tag all the same, to be answered in its turn: Bus
+    A read that may not be asked for takes a tag all the same, to be answered in its turn: Bus
     Master Enable is off, or it is a tenant's while PASIDs are not enabled. A tag that is still busy
     from an earlier use is passed over.
 
     A request that has been offered stays offered, whatever ``flush`` says.
 
-    **Timing**: a request is valid one clock after its piece is accepted; one per 2 clocks.
+    **Timing**: a request is valid one clock after its command is accepted; one per 2 clocks.
 
     Members
     -------
-    i : ``In(stream.Signature(Piece))``
+    i : ``In(stream.Signature(ReadCommand))``
     settings : ``In(Settings)``
     flush : 1
         Accept nothing.
@@ -124,7 +122,7 @@ class ReadIssue(Component):
     def __init__(self, config: Config):
         super().__init__(
             {
-                "i": In(stream.Signature(Piece)),
+                "i": In(stream.Signature(ReadCommand)),
                 "settings": In(Settings),
                 "flush": In(1),
                 "tag": In(range(config.tags)),
@@ -142,13 +140,13 @@ class ReadIssue(Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.enables = enables = ByteEnables()
-        piece, tenant = self.i.p, self.i.p.tenant
+        command, tenant = self.i.p, self.i.p.tenant
         busy, open_ = Signal(), Signal()
         m.d.comb += [
-            enables.start.eq(piece.address[:2]),
-            enables.length_bytes.eq(piece.length_bytes),
-            self.record.address.eq(piece.address),
-            self.record.length_bytes.eq(piece.length_bytes),
+            enables.start.eq(command.address[:2]),
+            enables.length_bytes.eq(command.length_bytes),
+            self.record.address.eq(command.address),
+            self.record.length_bytes.eq(command.length_bytes),
             self.record.void.eq(busy),
             self.length_dw.eq(enables.o.length_dw),
             busy.eq(self.busy.bit_select(self.tag, 1)),
@@ -169,7 +167,7 @@ class ReadIssue(Component):
             m.d.sync += [
                 self.o.valid.eq(1),
                 request.kind.eq(Kind.MEMORY_READ),
-                request.address.eq(Cat(C(0, 2), piece.address[2:])),
+                request.address.eq(Cat(C(0, 2), command.address[2:])),
                 request.length_dw.eq(enables.o.length_dw),
                 request.first_be.eq(enables.o.first_be),
                 request.last_be.eq(enables.o.last_be),

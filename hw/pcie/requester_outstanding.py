@@ -19,11 +19,8 @@ class Outstanding(Component):
 
     Members
     -------
-    issue, issue_tag, issue_sent, issue_final
-        The tag is taken for a chunk; whether a request goes out for it and whether it is the final
-        one of its command.
-    close, close_tag
-        The chunk is the final one after all.
+    issue, issue_tag, issue_sent
+        The tag is taken for a chunk; whether a request goes out for it.
     advance, advance_tag
         Its first completion has come.
     finish, finish_tag
@@ -44,8 +41,6 @@ class Outstanding(Component):
         The chunk timed out.
     quarantine : ``tags``
         A completion may still come that is not for a new request.
-    final : ``tags``
-        The chunk is the last one of its command.
     """
 
     def __init__(self, tags: int):
@@ -56,9 +51,6 @@ class Outstanding(Component):
                 "issue": In(1),
                 "issue_tag": tag,
                 "issue_sent": In(1),
-                "issue_final": In(1),
-                "close": In(1),
-                "close_tag": tag,
                 "advance": In(1),
                 "advance_tag": tag,
                 "finish": In(1),
@@ -73,7 +65,6 @@ class Outstanding(Component):
                 "orphan": Out(tags),
                 "expired": Out(tags),
                 "quarantine": Out(tags),
-                "final": Out(tags),
             }
         )
 
@@ -86,10 +77,7 @@ class Outstanding(Component):
                     self.fresh[tag].eq(1),
                     self.orphan[tag].eq(0),
                     self.expired[tag].eq(0),
-                    self.final[tag].eq(self.issue_final),
                 ]
-            with m.If(self.close & (self.close_tag == tag)):
-                m.d.sync += self.final[tag].eq(1)
             with m.If(self.advance & (self.advance_tag == tag)):
                 m.d.sync += self.fresh[tag].eq(0)
             with m.If(self.finish & (self.finish_tag == tag)):

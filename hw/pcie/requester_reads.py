@@ -9,7 +9,6 @@ from ..flow.dw_banks import DwBanks
 from ..regs import Config
 from ..tlp.records import Completion, Request, packet_stream
 from .records import ErrorKind, ReadChunk, ReadCommand, ReadStatus, Settings
-from .requester_chunker import ReadChunker
 from .requester_delivery import ReadDelivery
 from .requester_issue import ReadIssue, ReadRecord, TagRing
 from .requester_outstanding import Outstanding
@@ -25,7 +24,7 @@ class Reads(Component):
     Members
     -------
     i : ``In(stream.Signature(ReadCommand))``
-    stop, flush : 1
+    flush : 1
     i_completion : ``In(packet_stream(Completion, data_width))``
     settings : ``In(Settings)``
     o : ``Out(packet_stream(ReadChunk, data_width))``
@@ -46,7 +45,6 @@ class Reads(Component):
         super().__init__(
             {
                 "i": In(stream.Signature(ReadCommand)),
-                "stop": In(1),
                 "flush": In(1),
                 "i_completion": In(packet_stream(Completion, config.data_width)),
                 "settings": In(Settings),
@@ -63,8 +61,7 @@ class Reads(Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        chunker, delivery = ReadChunker(config), ReadDelivery(config)
-        m.submodules.chunker = ResetInserter(self.flush)(chunker)
+        delivery = ReadDelivery(config)
         m.submodules.delivery = ResetInserter(self.flush)(delivery)
         m.submodules.issue = issue = ReadIssue(config)
         m.submodules.ring = ring = TagRing(config.tags)
@@ -74,14 +71,11 @@ class Reads(Component):
         m.submodules.slots = slots = DwBanks(
             config.data_width, config.tags * config.read_slot_bytes // config.beat_bytes
         )
-        connect(m, flipped(self.i), chunker.i)
-        connect(m, chunker.o, issue.i)
+        connect(m, flipped(self.i), issue.i)
         connect(m, issue.o, flipped(self.o_non_posted))
         connect(m, flipped(self.i_completion), reassembly.i)
         connect(m, delivery.o, flipped(self.o))
         m.d.comb += [
-            chunker.stop.eq(self.stop),
-            chunker.settings.eq(self.settings),
             issue.settings.eq(self.settings),
             issue.flush.eq(self.flush),
             slots.write_address.eq(reassembly.write_address),
@@ -92,17 +86,14 @@ class Reads(Component):
             delivery.read_data.eq(slots.read_data),
         ]
         m.d.comb += self.pending.eq((tags.waiting != 0) | self.o_non_posted.valid)
-        self._take_tags(m, chunker, issue, ring, tags, timer)
+        self._take_tags(m, issue, ring, tags, timer)
         self._watch(m, tags, timer, reassembly)
         self._complete(m, issue, tags, reassembly)
-        self._deliver(m, chunker, issue, ring, tags, reassembly, delivery)
+        self._deliver(m, issue, ring, tags, reassembly, delivery)
         return m
 
-    def _take_tags(self, m, chunker, issue, ring, tags, timer):
-        """Hand out tags, and remember which was the last, in case ``stop`` makes it final."""
-        newest = Signal.like(ring.tail)
-        with m.If(issue.issue):
-            m.d.sync += newest.eq(ring.tail)
+    def _take_tags(self, m, issue, ring, tags, timer):
+        """Hand out tags."""
         m.d.comb += [
             ring.push.eq(issue.push),
             ring.flush.eq(self.flush),
@@ -113,9 +104,6 @@ class Reads(Component):
             tags.issue.eq(issue.issue),
             tags.issue_tag.eq(ring.tail),
             tags.issue_sent.eq(issue.sent),
-            tags.issue_final.eq(issue.i.p.final),
-            tags.close.eq(chunker.cut_short),
-            tags.close_tag.eq(newest),
             tags.flush.eq(self.flush),
             timer.start.eq(issue.issue & issue.sent),
             timer.start_tag.eq(ring.tail),
@@ -163,15 +151,15 @@ class Reads(Component):
             tags.finish_tag.eq(reassembly.tag),
         ]
 
-    def _deliver(self, m, chunker, issue, ring, tags, reassembly, delivery):
-        """Deliver the oldest chunk once it is complete and known to be final or not."""
+    def _deliver(self, m, issue, ring, tags, reassembly, delivery):
+        """Deliver the oldest chunk once it is complete."""
         tag_count = self._config.tags
         m.submodules.records = records = Memory(shape=ReadRecord, depth=tag_count, init=[])
         m.submodules.results = results = Memory(shape=ReadStatus, depth=tag_count, init=[])
         keep, recall = records.write_port(), records.read_port(domain="comb")
         judge, verdict = results.write_port(), results.read_port(domain="comb")
         record, chunk = recall.data, delivery.i.p.chunk
-        void, alone = Signal(), Signal()
+        void = Signal()
         m.d.comb += [
             keep.addr.eq(issue.tag),
             keep.en.eq(issue.push),
@@ -181,18 +169,12 @@ class Reads(Component):
             judge.data.eq(reassembly.status),
             recall.addr.eq(ring.head),
             verdict.addr.eq(ring.head),
-            # A chunk is known not to be final when the next one of its command has been cut.
-            alone.eq(ring.single & ~chunker.o.valid),
             void.eq(~ring.empty & record.void),
             chunk.address.eq(record.address),
             chunk.length_bytes.eq(record.length_bytes),
-            chunk.final.eq(tags.final.bit_select(ring.head, 1)),
             delivery.i.p.tag.eq(ring.head),
             delivery.i.valid.eq(
-                ~ring.empty
-                & ~record.void
-                & ~tags.waiting.bit_select(ring.head, 1)
-                & (chunk.final | ~alone)
+                ~ring.empty & ~record.void & ~tags.waiting.bit_select(ring.head, 1)
             ),
             ring.pop.eq((delivery.i.valid & delivery.i.ready) | (void & ring.popped)),
             ring.release.eq(delivery.release | (void & ring.popped)),

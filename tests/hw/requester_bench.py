@@ -1,13 +1,14 @@
 """A requester with a host behind it, for tests of reads."""
 
 import random
+from collections import deque
 
 from hw.pcie.records import ReadStatus
 from hw.pcie.requester import Requester
 from hw.regs import Config
 
 from .requester_host import ROUTING_ID, Answer, Host, byte_at, chunk_bytes
-from .streams import Sink, offer, simulate
+from .streams import Sink, simulate
 
 SETTINGS = {
     "routing_id": ROUTING_ID,
@@ -42,18 +43,42 @@ class Bench:
         self.written = Sink(self.dut.o_written, self.rng, pause)
         self.errors = Sink(self.dut.o_error)
         self.pause = pause
+        self.commands: deque = deque()
 
     def run(self, bench):
         async def main(ctx):
             ctx.set(self.dut.settings, self.settings)
             await bench(ctx)
 
+        class Feeder:
+            run = self.feed
+
         sinks = (self.host, self.host.requests, self.chunks, self.posted, self.written, self.errors)
-        simulate(self.dut, main, sinks=sinks)
+        simulate(self.dut, main, sinks=(*sinks, Feeder))
 
     async def read(self, ctx, address, length, **tenant):
-        command = {"address": address, "length_bytes": length, "tenant": tenant}
-        await offer(ctx, self.dut.i_read, command, self.rng, self.pause)
+        """Cut a read into commands, to be offered one after another."""
+        for here, size in self.expected_chunks(address, length):
+            self.commands.append({"address": here, "length_bytes": size, "tenant": tenant})
+
+    async def feed(self, ctx):
+        port = self.dut.i_read
+        while True:
+            while not self.commands or self.rng.random() < self.pause:
+                await ctx.tick()
+            ctx.set(port.payload, self.commands.popleft())
+            ctx.set(port.valid, 1)
+            ready = flush = False
+            while not ready and not flush:
+                _, _, ready, flush = await ctx.tick().sample(port.ready, self.dut.flush)
+            ctx.set(port.valid, 0)
+
+    async def flush(self, ctx):
+        """Flush the requester, and forget the commands that wait for it."""
+        self.commands.clear()
+        ctx.set(self.dut.flush, 1)
+        await ctx.tick()
+        ctx.set(self.dut.flush, 0)
 
     async def idle(self, ctx, clocks=40):
         for _ in range(clocks):
@@ -63,22 +88,22 @@ class Bench:
         return min(self.config.read_slot_bytes, self.settings["max_read_bytes"])
 
     def expected_chunks(self, address, length):
-        """Address, length and final of each chunk of a read."""
+        """Address and length of each chunk of a read."""
         end = address + length
         while address < end:
             cut = min(end, (address // self.limit() + 1) * self.limit())
-            yield address, cut - address, cut == end
+            yield address, cut - address
             address = cut
 
     def check(self, commands):
         """All chunks of all commands came, in order, with the right bytes or the right status."""
         wanted = [chunk for command in commands for chunk in self.expected_chunks(*command)]
         assert len(self.chunks.taken) == len(wanted)
-        for beats, (address, length, final), read in zip(
+        for beats, (address, length), read in zip(
             self.chunks.taken, wanted, self.host.reads, strict=True
         ):
             header = beats[0].header
-            assert (header.address, header.length_bytes, header.final) == (address, length, final)
+            assert (header.address, header.length_bytes) == (address, length)
             assert header.status == STATUS[read.answer]
             if header.status == ReadStatus.SUCCESS:
                 got = chunk_bytes(beats, self.config.data_width)

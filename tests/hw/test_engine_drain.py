@@ -195,13 +195,18 @@ def test_draining_queue_accepts_nothing():
     run(scenario)
 
 
-def test_reset_stops_a_move_whose_reads_do_not_come():
+def test_reset_waits_for_reads_on_their_way_and_writes_nothing():
     async def scenario(ctx, bench):
         await bench.bring_up(ctx, SHARED)
         bench.reads_held = True
         assert await bench.submit(ctx, 0, move(0)) == 1
         await ctx.tick().repeat(60)
-        assert await bench.command(ctx, Command.RESET_DEVICE) == (0, 0)
+        assert bench.reads
+        await bench.start(ctx, Command.RESET_DEVICE)
+        await ctx.tick().repeat(200)
+        assert (await bench.get(ctx, "cmdstatus"))["active"]
+        bench.reads_held = False
+        assert await bench.finish(ctx) == (0, 0)
         assert bench.log == []
 
     run(scenario)

@@ -6,9 +6,11 @@ import pytest
 
 from hw.flow.arbiter import Arbiter
 from hw.flow.packet_fifo import PacketFifo
+from hw.flow.share import Share
+from hw.flow.slice import Slice
 from hw.tlp.records import Packet
 
-from .streams import WATCHDOG, offer, simulate
+from .streams import WATCHDOG, Sink, offer, simulate
 
 WIDTH = 16
 
@@ -106,3 +108,67 @@ def test_arbiter_keeps_packets_whole_and_serves_every_input(pause):
             assert [i for i, _ in order[:30]] == [order[k % 3][0] for k in range(30)]
 
     simulate(dut, *(feeder(i) for i in range(3)), check)
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.5])
+def test_slice_keeps_every_payload_in_order(pause):
+    dut = Slice(8)
+    sent = [(7 * k) & 0xFF for k in range(200)]
+    sink = Sink(dut.o, random.Random(3), pause)
+
+    async def feed(ctx):
+        for value in sent:
+            await offer(ctx, dut.i, value, random.Random(4), pause)
+        await sink.wait(ctx, len(sent))
+
+    simulate(dut, feed, sinks=(sink,))
+    assert sink.taken == sent
+    if pause == 0:
+        assert sink.times[-1] - sink.times[0] == len(sent) - 1
+
+
+class Server:
+    """Answers requests in order, each with a packet of as many beats as its number ends in."""
+
+    def __init__(self, dut, rng, pause, depth):
+        self.dut, self.rng, self.pause = dut, rng, pause
+        self.requests = Sink(dut.o, rng, pause)
+        self.depth = depth
+        self.served = 0
+
+    async def run(self, ctx):
+        while True:
+            await ctx.tick()
+            assert len(self.requests.taken) - self.served <= self.depth
+            if len(self.requests.taken) > self.served and self.rng.random() >= self.pause:
+                packet = self.requests.taken[self.served]
+                header = packet[0].header
+                for beat in beats(header, [packet[0].data] * (1 + packet[0].data % 4)):
+                    await offer(ctx, self.dut.i_answer, beat, self.rng, self.pause)
+                self.served += 1
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.5])
+def test_shared_server_answers_who_asked(pause):
+    depth, per_client = 4, 50
+    dut = Share(Packet(8, WIDTH), Packet(8, WIDTH), 3, depth)
+    server = Server(dut, random.Random(5), pause, depth)
+    answers = [Sink(port, random.Random(k), pause) for k, port in enumerate(dut.o_answer)]
+
+    def feeder(index):
+        rng = random.Random(index)
+
+        async def feed(ctx):
+            for number in range(per_client):
+                for beat in beats(index, [number] * rng.randint(1, 4)):
+                    await offer(ctx, dut.i[index], beat, rng, pause)
+            await answers[index].wait(ctx, per_client)
+
+        return feed
+
+    simulate(dut, *(feeder(i) for i in range(3)), sinks=(server, server.requests, *answers))
+    for index, sink in enumerate(answers):
+        assert [packet[0].header for packet in sink.taken] == [index] * per_client
+        assert [packet[0].data for packet in sink.taken] == list(range(per_client))
+        assert all(len(packet) == 1 + packet[0].data % 4 for packet in sink.taken)
+    assert all(len({beat.data for beat in packet}) == 1 for packet in server.requests.taken)

@@ -16,9 +16,7 @@ def test_flush_orphans_what_is_outstanding(hold):
             await bench.read(ctx, 0x40, 128 * 20)
             for _ in range(wait):
                 await ctx.tick()
-            ctx.set(bench.dut.flush, 1)
-            await ctx.tick()
-            ctx.set(bench.dut.flush, 0)
+            await bench.flush(ctx)
             seen = len(bench.host.reads)
             old = len(bench.chunks.taken)
             bench.chunks.current.clear()
@@ -72,9 +70,7 @@ def test_orphans_expire_without_a_report():
     async def main(ctx):
         await bench.read(ctx, 0, 2048)
         await bench.idle(ctx, 20)
-        ctx.set(bench.dut.flush, 1)
-        await ctx.tick()
-        ctx.set(bench.dut.flush, 0)
+        await bench.flush(ctx)
         await bench.idle(ctx, 20)
         assert ctx.get(bench.dut.pending)
         await bench.read(ctx, 0x8000, 16)

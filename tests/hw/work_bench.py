@@ -45,7 +45,6 @@ class Works(Component):
                     "o_event",
                     "o_read",
                     "i_read",
-                    "stop_read",
                     "o_write",
                     "i_written",
                 ),
@@ -84,7 +83,6 @@ class Works(Component):
             engine.user_interrupts.eq(control.user_interrupts),
             control.store_busy.eq(self.store_busy),
             self.reset_ims.eq(control.reset_ims),
-            self.stop_read.eq(engine.stop_read),
         ]
         connect(m, flipped(self.i_submission), queues.i_submission)
         connect(m, queues.o_verdict, flipped(self.o_verdict))
@@ -136,7 +134,6 @@ class Bench:
         self.permit = lambda ims, index, pasid, enable: True
         self.checks: list[tuple] = []
         self.reads: list[tuple] = []
-        self.stopped = False
         self.resets = 0
         self.bus_master = True
         self.clock = 0
@@ -157,6 +154,7 @@ class Bench:
             self._serve_checks,
             self._serve_events,
             self._serve_own,
+            self._accept_reads,
             self._serve_reads,
             self._serve_writes,
             self._acknowledge,
@@ -164,11 +162,13 @@ class Bench:
         ):
             simulator.add_testbench(sink, background=True)
         self._written: list[tuple[int, int]] = []
+        self._asked: list[tuple[int, int, int]] = []
         simulator.run()
 
     def set_settings(self, ctx, *, bus_master=1, pasid=1, privileged=1):
         self.bus_master = bool(bus_master)
         settings = self.dut.settings
+        ctx.set(settings.max_read_bytes, 512)
         ctx.set(settings.bus_master, bus_master)
         ctx.set(settings.pasid_enable, pasid)
         ctx.set(settings.pasid_privileged, privileged)
@@ -188,9 +188,8 @@ class Bench:
 
     async def _watch(self, ctx):
         while True:
-            _, _, stop, reset = await ctx.tick().sample(self.dut.stop_read, self.dut.reset_ims)
+            _, _, reset = await ctx.tick().sample(self.dut.reset_ims)
             self.clock += 1
-            self.stopped |= bool(stop)
             self.resets += reset
 
     async def _serve_checks(self, ctx):
@@ -212,26 +211,24 @@ class Bench:
             assert (event.ims, event.index, event.completion) == (0, 0, 0)
             self.log.append(("own",))
 
-    async def _serve_reads(self, ctx):
+    async def _accept_reads(self, ctx):
         while True:
             command = await self.take(ctx, self.dut.o_read)
             tenant = (command.tenant.valid, command.tenant.pasid)
-            address, left = command.address, command.length_bytes
-            self.reads.append((address, left, tenant))
-            self.stopped = False
-            await ctx.tick().repeat(self.read_cycles)
-            while left:
-                while self.reads_held and not self.stopped:
-                    await ctx.tick()
-                slot = self.config.read_slot_bytes
-                size = min(left, slot - address % slot)
-                left -= size
-                if self.stopped:
-                    left = 0
-                await self._chunk(ctx, address % (1 << 64), size, final=not left)
-                address += size
+            slot = self.config.read_slot_bytes
+            last = command.address + command.length_bytes - 1
+            assert command.length_bytes and command.address // slot == last // slot
+            self.reads.append((command.address, command.length_bytes, tenant))
+            self._asked.append((self.clock + self.read_cycles, *self.reads[-1][:2]))
 
-    async def _chunk(self, ctx, address, size, *, final):
+    async def _serve_reads(self, ctx):
+        while True:
+            while not self._asked or self._asked[0][0] > self.clock or self.reads_held:
+                await ctx.tick()
+            _, address, size = self._asked.pop(0)
+            await self._chunk(ctx, address, size)
+
+    async def _chunk(self, ctx, address, size):
         status = self.read_faults.get(address, ReadStatus.SUCCESS)
         lanes = self.config.beat_bytes
         start = address - address % lanes
@@ -243,12 +240,7 @@ class Bench:
                 inside = address <= place < address + size
                 byte = self.memory.get(place, 0) if inside else self.rng.randrange(256)
                 word |= byte << 8 * lane
-            header = {
-                "address": address,
-                "length_bytes": size,
-                "status": status,
-                "final": int(final),
-            }
+            header = {"address": address, "length_bytes": size, "status": status}
             while self.pause and self.rng.random() < self.pause:
                 await ctx.tick()
             await self.offer(

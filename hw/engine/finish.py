@@ -1,0 +1,130 @@
+"""Completion records and error reports, in the order of the jobs."""
+
+from amaranth import *
+from amaranth.lib import stream
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from ..pcie.records import WriteCommand
+from ..queues.abandon import Abandon
+from ..queues.records import ErrorRecord
+from ..regs import Config
+from ..regs.descriptor import Status
+from ..tlp.records import packet_stream
+from .front import unwanted
+from .record import RecordWriter
+from .records import Ending, Job, Result
+
+
+class Finish(Component):
+    """Say what became of each job: in its completion record, or in the error report.
+
+    With a misaligned record the descriptor is discarded (DSA §5.4), and a missing privilege is
+    never recorded (§5.8.1).
+
+    **Timing**: 4 clocks for a job without a record, and the beats of the record besides. The next
+    job is executed meanwhile.
+
+    Parameters
+    ----------
+    config
+        ``data_width``.
+
+    Members
+    -------
+    job : ``In(Job)``, i : ``In(stream.Signature(Result))``
+        The job whose result is on ``i``.
+    abandon : ``In(Abandon(config))``
+        What matches has neither record nor report.
+    o_write : ``Out(packet_stream(WriteCommand, data_width))``
+    o_error : ``Out(stream.Signature(ErrorRecord))``
+    o : ``Out(stream.Signature(Ending))``
+        One for each job, valid when its record has been handed over.
+    active : ``Out(1)``
+        A job is being finished; its record comes before any other write.
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__(
+            {
+                "job": In(Job),
+                "i": In(stream.Signature(Result)),
+                "abandon": In(Abandon(config)),
+                "o_write": Out(packet_stream(WriteCommand, config.data_width)),
+                "o_error": Out(stream.Signature(ErrorRecord)),
+                "o": Out(stream.Signature(Ending)),
+                "active": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.record = record = RecordWriter(self._config)
+        connect(m, record.o, flipped(self.o_write))
+        # What is needed of the job, as execution goes on with the next one.
+        job, result = Signal(Job), Signal(Result)
+        status, ending = result.status, self.o.p
+        discarded = status == Status.COMPLETION_ALIGNMENT
+        recordable = job.record_valid & ~discarded & (status != Status.PRIVILEGE)
+        good = status == Status.SUCCESS
+        doomed = unwanted(m, self.abandon, job)
+        self._describe(m, job, result, record)
+        with m.FSM() as fsm:
+            m.d.comb += self.active.eq(~fsm.ongoing("IDLE"))
+            with m.State("IDLE"):
+                m.d.comb += self.i.ready.eq(1)
+                m.d.sync += [job.eq(self.job), result.eq(self.i.p)]
+                with m.If(self.job.batch_end):
+                    m.d.sync += result.bytes_completed.eq(self.job.size_bytes)
+                with m.If(self.i.valid):
+                    m.next = "DECIDE"
+            with m.State("DECIDE"):
+                m.next = "OFFER"
+                m.d.sync += [
+                    ending.good.eq(good),
+                    ending.ring.eq(job.interrupt & ~discarded & ~doomed),
+                ]
+                with m.If(~doomed & ~job.abandoned):
+                    with m.If(recordable & (job.record | ~good)):
+                        m.next = "RECORD"
+                    with m.Elif(~good):
+                        m.next = "REPORT"
+            with m.State("RECORD"):
+                m.d.comb += record.i.valid.eq(1)
+                with m.If(record.i.ready):
+                    m.next = "OFFER"
+            with m.State("REPORT"):
+                m.d.comb += self.o_error.valid.eq(1)
+                with m.If(self.o_error.ready):
+                    m.next = "OFFER"
+            with m.State("OFFER"):
+                m.d.comb += self.o.valid.eq(1)
+                with m.If(self.o.ready):
+                    m.next = "IDLE"
+        return m
+
+    def _describe(self, m, job, result, record):
+        """Payloads of everything that a job sends out."""
+        status, error, written = result.status, self.o_error.p, record.i.p
+        flags, handle = status == Status.BAD_FLAGS, status == Status.BAD_HANDLE
+        m.d.comb += [
+            written.address.eq(job.completion_address),
+            written.tenant.eq(job.tenant),
+            written.status.eq(status),
+            written.result.eq(result.result),
+            written.bytes_completed.eq(result.bytes_completed),
+            written.value.eq(Mux(flags, job.invalid_flags, result.value)),
+            error.code.eq(status),
+            error.queue_valid.eq(1),
+            error.queue.eq(job.queue),
+            error.descriptor_valid.eq(1),
+            error.opcode.eq(job.opcode),
+            error.privileged.eq(job.tenant.privileged),
+            error.pasid.eq(job.tenant.pasid),
+            error.batch.eq(job.member),
+            error.batch_index.eq(job.batch_index),
+            error.info_valid.eq(flags | handle),
+            error.info.eq(Mux(flags, job.invalid_flags, Mux(handle, job.handle, 0))),
+        ]
+        for name in ("queue", "ims", "tenant", "handle", "opcode", "member"):
+            m.d.comb += self.o.p[name].eq(job[name])

@@ -145,6 +145,7 @@ class Device(Component):
             store.reset_ims.eq(control.reset_ims),
             control.store_busy.eq(store.busy),
             queues.staged.eq(control.staged),
+            engines.groups.eq(control.queues.groups),
             engines.user_interrupts.eq(control.user_interrupts),
         ]
         return m

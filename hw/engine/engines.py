@@ -1,7 +1,7 @@
 """All engines of a device."""
 
 from amaranth import *
-from amaranth.lib import stream
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..flow.arbiter import Arbiter
@@ -9,7 +9,8 @@ from ..flow.share import Share
 from ..interrupts.records import Check, Event
 from ..pcie.records import ReadChunk, ReadCommand, Settings, WriteCommand
 from ..queues.abandon import Abandon
-from ..queues.records import Done, ErrorRecord, Work
+from ..queues.read_buffers import ReadBuffers
+from ..queues.records import Done, ErrorRecord, Work, group_shape
 from ..regs import Config
 from ..tlp.records import Packet, packet_stream
 from .engine import Engine
@@ -25,9 +26,11 @@ class Engines(Component):
     """Engines that share one way to memory and to message storage.
 
     Reads, writes, permission checks, interrupts and error reports of all engines and the writes of
-    the event log take turns.
+    the event log take turns. Reads of an engine wait while its group may not use another read
+    buffer.
 
-    **Timing**: a read, a write or a check is a clock late, an answer is not.
+    **Timing**: a write or a check is a clock late, a read two, an answer is not. One read in two
+    clocks.
 
     Parameters
     ----------
@@ -40,6 +43,8 @@ class Engines(Component):
     o_done : ``Out(stream.Signature(Done)).array(engines)``
     i_log : ``In(packet_stream(WriteCommand, data_width))``, o_logged : ``Out(stream.Signature(1))``
         Writes of the event log, and the answer to each.
+    groups : ``In``
+        Which engines share read buffers: an array of :func:`hw.queues.records.group_shape`.
     o_check, i_verdict, o_event, o_read, i_read, o_write, i_written, o_error, abandon, settings, \
 user_interrupts
         As :class:`.engine.Engine`.
@@ -54,6 +59,7 @@ user_interrupts
                 "o_done": Out(stream.Signature(Done)).array(config.engines),
                 "i_log": In(packet_stream(WriteCommand, width)),
                 "o_logged": Out(stream.Signature(1)),
+                "groups": In(data.ArrayLayout(group_shape(config), config.groups)),
                 "o_check": Out(stream.Signature(Check)),
                 "i_verdict": In(stream.Signature(1)),
                 "o_event": Out(stream.Signature(Event)),
@@ -74,6 +80,8 @@ user_interrupts
         reads = Share(ReadCommand, Packet(ReadChunk, width), count, 2 * config.tags)
         writes = Share(Packet(WriteCommand, width), unsigned(1), count + 1, WRITES)
         m.submodules.reads, m.submodules.writes = reads, writes
+        m.submodules.buffers = buffers = ReadBuffers(config, ReadCommand)
+        m.d.comb += buffers.groups.eq(self.groups)
         m.submodules.checks = checks = Share(Check, unsigned(1), count, CHECKS)
         m.submodules.events = events = Arbiter(Event, count)
         m.submodules.errors = errors = Arbiter(ErrorRecord, count)
@@ -95,8 +103,11 @@ user_interrupts
             connect(m, engine.o_done, flipped(self.o_done[number]))
             connect(m, engine.o_check, checks.i[number])
             connect(m, checks.o_answer[number], engine.i_verdict)
-            connect(m, engine.o_read, reads.i[number])
-            connect(m, reads.o_answer[number], engine.i_read)
+            connect(m, engine.o_read, buffers.i[number])
+            connect(m, buffers.o[number], reads.i[number])
+            answer = reads.o_answer[number]
+            connect(m, answer, engine.i_read)
+            m.d.comb += buffers.ended[number].eq(answer.valid & answer.ready & answer.p.last)
             connect(m, engine.o_write, writes.i[number])
             connect(m, writes.o_answer[number], engine.i_written)
             connect(m, engine.o_event, events.i[number])

@@ -231,7 +231,7 @@ class Commands:
         self._check_read_buffers()
 
     def _check_read_buffers(self) -> None:
-        """GRPCFG flags; no limit of the group's own if Read Buffers Allowed is 0 (DSA §9.2.23)."""
+        """GRPCFG flags (DSA §5.1, §9.2.23); Read Buffers Allowed of 0 is no limit of its own."""
         total = min(self._device.config.tags, 255)
         groups = [(group["engines"].bit_count(), group["flags"]) for group in self._groups]
         reserved = [_FLAGS.get(flags, "read_buffers_reserved") for _, flags in groups]
@@ -239,7 +239,8 @@ class Commands:
         wrong = spare < 0 or any(_FLAGS.get(flags, name) for _, flags in groups for name in _DENIED)
         for (engines, flags), own in zip(groups, reserved, strict=True):
             allowed = _FLAGS.get(flags, "read_buffers_allowed")
-            if allowed and not max(4 * engines, own) <= allowed <= own + spare:
+            fits = max(4 * engines, own) <= allowed <= own + spare
+            if engines and allowed and not fits:
                 wrong = True
         if wrong:
             raise RefusedError(CommandError.READ_BUFFERS)

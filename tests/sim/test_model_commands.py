@@ -129,6 +129,8 @@ def flags(reserved=0, allowed=0, **fields):
         (flags(0, 25), flags(8, 8), CommandError.READ_BUFFERS),
         (flags(16), flags(16), CommandError.NONE),
         (flags(16), flags(17), CommandError.READ_BUFFERS),
+        (flags(), flags(0, 1), CommandError.NONE),  # no engines, so it does not matter
+        (flags(), flags(0, 255), CommandError.NONE),
     ],
 )
 def test_read_buffers_of_groups_have_to_fit_together(bench, first, second, error):

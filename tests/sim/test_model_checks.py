@@ -289,6 +289,11 @@ def test_buffers_that_overlap(opcode, first, second, first_size, second_size, st
         assert status is (Code.OVERLAP if near else Code.SUCCESS), distance
 
 
+def test_delta_record_of_no_bytes_overlaps_nothing():
+    data = pack(Opcode.APPLY_DELTA, delta_address=TARGET + 8, delta_bytes=0)
+    assert judge(data)[0] is Code.SUCCESS
+
+
 @pytest.mark.parametrize(
     "places",
     [

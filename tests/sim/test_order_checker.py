@@ -321,6 +321,13 @@ def test_record_that_comes_only_if_something_fails_does_not_hold_the_bell_back(s
     assert len(scene.checker.finish()) == 1
 
 
+def test_descriptor_that_was_given_up_is_not_taken_for_the_next(scene):
+    scene.hand_in(pack(Opcode.FILL))
+    scene.hand_in(pack(Opcode.NOP))
+    scene.finish()
+    assert scene.checker.finish() == []
+
+
 # Batches
 
 
@@ -381,6 +388,15 @@ def test_batch_cannot_have_done_what_it_did_not_fetch(scene):
     members_done(scene, 0)
     scene.finish(bytes_completed=2)
     assert "came after 1 members were fetched" in scene.checker.finish()[0]
+
+
+def test_members_may_share_the_place_of_their_records(scene):
+    scene.hand_in(pack(Opcode.BATCH, count=2))
+    scene.fetch(LIST, 2 * pack(Opcode.NOP, record=0x100_0000))
+    scene.finish(0x100_0000)
+    scene.finish(0x100_0000)
+    scene.finish(bytes_completed=2)
+    assert scene.checker.finish() == []
 
 
 def test_list_that_cannot_be_read_brings_no_members(scene):

@@ -42,15 +42,19 @@ class Keeper(Component):
 
     - an access from ``csr``. After a write to data and control of an entry that leaves it pending,
       unmasked and allowed to send, the event that waited is sent and its pending bit cleared;
-    - up to 64 pending bits of a rescan. A rescan starts whenever ``allow_ims`` or ``allow_msix``
-      rises, and sends what waits and no longer has to, MSI-X vectors first;
+    - up to 64 pending bits of a rescan. A rescan follows whenever ``allow_ims`` or ``allow_msix``
+      rises, after the one that is under way, and sends what waits and no longer has to, MSI-X
+      vectors first;
     - a sweep, which gives all entries their reset values: after reset, and without the MSI-X table
       and its pending bits when ``reset_ims`` is pulsed.
 
-    **Timing**: in clocks, from quiet pipes: a read of an entry is answered after 5, a write after
-    6 or 7, a read of pending bits after 70; a sweep takes one for each vector. Between two turns
-    at least one event can enter, and 16 between two turns of a rescan. Accesses and turns of
-    a rescan alternate at the latest after 16 accesses.
+    **Timing**: in clocks, from the offer of an access at rest: a read of an entry is answered after
+    7, a write after 8, a read of pending bits after 71; 3 more if events and checks come without
+    pause. Accesses without pause take 11 or 12 each, reads of pending bits 75. A sweep takes one
+    for each vector. In a rescan each look takes one, and a pending bit that is found 10 more; the
+    rest of a turn takes 9. Between two turns at least one event can enter, and 16 between two turns
+    of a rescan: until then there are 16 accesses at most, only the last of them a read of pending
+    bits, which takes 256.
 
     **Errors**: a write of interrupt message storage whose resulting address is outside the message
     window changes nothing (DSA §9.2.28). Writes to read-only bits change nothing.
@@ -184,7 +188,8 @@ class Keeper(Component):
         m.d.sync += rested.eq(rests_over & ~self._clear_step)
         scan = self._scanning & rested & (self._scan_next | ~access.valid)
         window = self._windows.window(access.p.address)
-        asks = self._wipe | self._restart
+        # A pass that is under way ends before another begins, or those at its end would starve.
+        asks = self._wipe | (self._restart & ~self._scanning)
         with m.State("Rest"):
             m.d.comb += [
                 self.hold.eq(self._reset),
@@ -246,12 +251,8 @@ class Keeper(Component):
                 self.permission_write.msix.eq(1),
             ]
             with m.If(self._walker.at_end):
-                # A rescan that was under way has lost its place.
-                m.d.sync += [
-                    self._reset.eq(0),
-                    self._sweep_due.eq(0),
-                    self._restart.eq(self._restart | self._scanning),
-                ]
+                # A rescan that was under way starts anew: the bookmark is at the beginning.
+                m.d.sync += [self._reset.eq(0), self._sweep_due.eq(0)]
                 m.next = "Rest"
 
     def _look_up(self, m):

@@ -54,17 +54,21 @@ class MessageStore(Component):
       per clock, for the same vector or for different ones.
     - A check transferred at clock *t* has its verdict valid at *t+3*; one per clock.
     - ``i_event.ready`` is a register. ``i_check.ready`` follows ``o_verdict.ready`` in the clock.
-      Both are 0 while software has its turn, which takes 6 to 8 clocks (72 for pending bits), and
-      while the tables are swept, which takes one clock for each vector after reset and after
-      ``reset_ims``.
+      Both are 0 while software has its turn, which takes 5 to 10 clocks (72 for pending bits);
+      while a rescan has its turn, which takes 72 clocks (up to 300 if all that it meets are
+      pending); and while the tables are swept, which takes one clock for each vector after reset
+      and after ``reset_ims``.
     - ``bus_master``, ``enable`` and ``function_mask`` count one clock after an event has entered. A
       message that is valid by then is still sent.
-    - An event held by the mask is sent at most 4 clocks after the write that unmasks it was
-      accepted. Events held by ``bus_master``, ``enable`` or ``function_mask`` are found by a
-      rescan, MSI-X first, which looks at 64 vectors in 90 clocks and takes 7 more for each
-      pending one, so all N vectors are served in at most ``(N / 64 + 1) * (90 + 16 * 75) + 9 * N``
-      clocks even if software reads pending bits without pause, and in a tenth of it if software is
-      silent. To this come the clocks in which a message waits for ``o_message.ready``.
+    - The message of an event held by the mask is valid 2 clocks after the write that unmasks it was
+      accepted.
+    - Events held by ``bus_master``, ``enable`` or ``function_mask`` are found by a rescan, MSI-X
+      first, in turns of 64 looks. A vector takes a look; a pending one, masked or not, 2 more and
+      10 clocks. So with N vectors, P of them pending, and L = N + 2 P looks, each is sent at most
+      ``(L / 64 + 3) * 265 + L + 10 * P`` clocks after what held it has let go, whatever else
+      fires, is masked or toggles, with accesses, events and checks in every clock; with 26 instead
+      of 265 if software is silent. ``reset_ims`` starts the count anew. To it come the clocks in
+      which a message, a verdict or a result waits for ``ready``.
 
     Accesses wait for the messages inside: ``o_message`` has to take messages, and ``o_verdict``
     verdicts, without waiting for ``csr``; with ``bus_master`` off too.

@@ -242,7 +242,7 @@ class MessageStoreModel:
             rested = self._is_rested
             self._is_rested = self._rested >= REST
             scan = self._scanning and rested and (self._scan_next or access is None)
-            asks = self._wipe or self._restart
+            asks = self._wipe or (self._restart and not self._scanning)
             self._hold = int(self._resetting)
             self._busy = int(asks or sweep or self._scanning)
             if not rested:
@@ -287,7 +287,6 @@ class MessageStoreModel:
             yield
         yield
         self._resetting = False
-        self._restart |= self._scanning
         yield
 
     def _at(self, number: int) -> Entry | None:

@@ -296,9 +296,7 @@ class StoreProof(Elaboratable):
             self._lemma(~keeper._reset | keeper._sweep_due | (state["Rest"] & keeper._wipe)),
             self._lemma(~keeper._sweep_due | self._in("Rest", "Drain", "Sweep")),
             self._lemma(~state["Sweep"] | keeper._sweep_due),
-            self._lemma(
-                ~(keeper._sweep_due & state["Rest"]) | (walker._bookmark == self.places.first)
-            ),
+            self._lemma(~keeper._sweep_due | (walker._bookmark == self.places.first)),
             self._lemma(~(keeper._sweep_due & state["Drain"]) | (here == self.places.first)),
             self._lemma(~state["Sweep"] | (here >= self.places.first)),
             self._lemma(~state["Sweep"] | (here <= self.places.count + self.places.end + 1)),

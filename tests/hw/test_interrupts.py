@@ -140,34 +140,6 @@ def test_masked_pending_vector_blocks_no_other(table):
 
 
 @BOTH
-def test_pending_vectors_are_found_under_full_load(table):
-    """Peers' mistake 3: the pending scan ran only while no event arrived."""
-
-    async def test(b):
-        held = (0, 5, LAST[table])
-        for index in held:
-            await program(b, table, index)
-        await program(b, IMS, 200)
-        b.ctx.set(b.dut.bus_master, 0)
-        await b.tick(2)
-        for index in held:
-            await b.ring(table, index)
-        await b.idle()
-        assert not b.messages
-        b.ctx.set(b.dut.bus_master, 1)
-        b.ctx.set(b.dut.i_event.payload, {"ims": IMS, "index": 200})
-        b.ctx.set(b.dut.i_event.valid, 1)
-        # All 320 vectors within the bound, with two thirds of the clocks still for events.
-        await b.tick((320 // 64 + 1) * 90 + 9 * len(held))
-        b.ctx.set(b.dut.i_event.valid, 0)
-        sent = messages(b)
-        assert [m for m in sent if m != message(IMS, 200)] == [message(table, i) for i in held]
-        assert len(sent) > 100
-
-    Bench().run(test)
-
-
-@BOTH
 def test_masked_event_is_held_not_dropped_and_address_is_whole(table):
     """Peers' mistake 4."""
 

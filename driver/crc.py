@@ -45,9 +45,6 @@ class _Crc(Descriptor[int]):
 class Crc(_Crc):
     """Computes the CRC-32C of memory, of any size and alignment.
 
-    Data counts as padded with zeros to a multiple of 4 bytes (DSA appendix A), so the result is
-    that of other implementations, and goes on as a seed, for multiples of 4 only.
-
     Parameters
     ----------
     seed

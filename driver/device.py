@@ -271,8 +271,8 @@ class Device:
             await self._function.open()
         await self._service.settle()
         self._forget()
-        self.halted = False
         await self._set_up()
+        self.halted = False
 
     def _forget(self) -> None:
         """The device was reset: nothing that was handed out means anything to it any more."""

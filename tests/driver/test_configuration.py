@@ -274,8 +274,3 @@ def test_queue_without_a_handler_has_no_occupancy_interrupt(device):
     (queue,) = run(device.start([ONE]))
     with pytest.raises(SettingsError, match="queue 0 was given no on_occupancy to call"):
         run(queue.arm_occupancy(1))
-
-
-def test_device_that_has_not_halted_is_not_recovered(device):
-    with pytest.raises(SettingsError, match="the device has not halted"):
-        run(device.recover())

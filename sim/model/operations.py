@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hw.regs.descriptor import CRC_UNIT_BYTES, DELTA_BYTES, Flag, Opcode, Status
+from hw.regs.descriptor import DELTA_BYTES, Flag, Opcode, Status
 
 from .crc import Crc
 from .host import Host
@@ -224,7 +224,6 @@ def _crc(memory: Memory, operands: Operands, outcome: Outcome) -> Steps:
         if target is not None:
             memory.write(target + offset, data)
         outcome.bytes_completed = offset + length
-    crc.add(bytes(-operands["size_bytes"] % CRC_UNIT_BYTES))
     outcome.bytes_completed = 0
     outcome.value = crc.value
 

@@ -25,8 +25,9 @@ from .runner import CommandRunner
 class Control(Component):
     """Everything in BAR0 that is not a table, and what it controls.
 
-    Errors, halts and ends of commands ring vector 0 of the MSI-X table, after INTCAUSE and
-    CMDSTATUS say why (DSA §3.7). Causes that come before the vector has been taken ring it once.
+    Errors, halts, ends of commands and queues that ask for it ring vector 0 of the MSI-X table,
+    after INTCAUSE and CMDSTATUS say why (DSA §3.7). Causes that come before the vector has been
+    taken ring it once.
 
     **Timing**: a register access takes 2 clocks. Reset: device disabled, registers as DSA §9.2
     table 9-3 has them.
@@ -187,6 +188,7 @@ class Control(Component):
             "error": errors.raised & self._bit(registers.genctrl, "genctrl", "error_interrupt"),
             "halt": runner.halt & self._bit(registers.genctrl, "genctrl", "halt_interrupt"),
             "command": runner.finished,
+            "occupancy": self.queues.below,
             "event_log": log.raised,
         }
         for name, cause in causes.items():

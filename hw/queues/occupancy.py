@@ -29,7 +29,9 @@ class OccupancyInterrupts(Component):
     Members
     -------
     o_event : ``Out(stream.Signature(Event))``
-        Not a completion, so Ignore does not concern it.
+        Not a completion, so Ignore does not concern it. Never vector 0 of the MSI-X table.
+    own : ``Out(1)``
+        Pulse: that vector is to ring, with its cause in INTCAUSE.
     enabled : ``In(queues)``, occupancy : ``In``
         Of the queues.
     left : ``In(1)``, left_queue, left_entry : ``In``
@@ -53,6 +55,7 @@ class OccupancyInterrupts(Component):
         super().__init__(
             {
                 "o_event": Out(stream.Signature(Event)),
+                "own": Out(1),
                 "enabled": In(config.queues),
                 "occupancy": In(data.ArrayLayout(count, config.queues)),
                 "left": In(1),
@@ -95,10 +98,11 @@ class OccupancyInterrupts(Component):
         m.d.comb += self.ringing.eq(waiting.any() | self.o_event.valid)
         with m.If(self.o_event.ready):
             m.d.sync += self.o_event.valid.eq(0)
+        own = ~self.entry.ims & (self.entry.handle == 0)
         with m.If(self.scanned & ~self.o_event.valid):
-            m.d.comb += taken.eq(waiting & (1 << shown))
+            m.d.comb += [taken.eq(waiting & (1 << shown)), self.own.eq(taken.any() & own)]
             m.d.sync += [
-                self.o_event.valid.eq(taken.any() & ~beyond),
+                self.o_event.valid.eq(taken.any() & ~beyond & ~own),
                 self.o_event.p.index.eq(self.entry.handle),
                 self.o_event.p.ims.eq(self.entry.ims),
             ]

@@ -210,6 +210,7 @@ class WorkQueues(Component):
             table.scan.eq(occupancy.scan),
             occupancy.scanned.eq(table.scanned),
             occupancy.entry.eq(table.scan_entry),
+            self.control.below.eq(occupancy.own),
             occupancy.acknowledge.eq(table.acknowledge),
             table.generated.eq(occupancy.generated),
         ]

@@ -147,6 +147,8 @@ class QueueControl(Signature):
         Queues that accept descriptors.
     groups : ``In(ArrayLayout(group_shape(config), config.groups))``
         What software has configured of each group.
+    below : ``In(1)``
+        Pulse: vector 0 of the MSI-X table is to ring, since a queue has fallen to its limit.
     ready : ``In(1)``
         No clearing under way.
     """
@@ -174,6 +176,7 @@ class QueueControl(Signature):
                 "clear_all": Out(1),
                 "enabled": In(queues),
                 "groups": In(data.ArrayLayout(group_shape(config), config.groups)),
+                "below": In(1),
                 "ready": In(1),
             }
         )

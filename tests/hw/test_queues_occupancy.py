@@ -141,6 +141,7 @@ def test_acknowledged_queue_rings_when_it_falls_again():
 )
 def test_nothing_but_writing_one_acknowledges(place, word, size):
     async def scenario(ctx, bench):
+        await configure(ctx, bench, 0, 9)
         await bench.bring_up(ctx, {"size": 4}, {"size": 4})
         await ask(ctx, bench, 0, 4)
         await settle(ctx)
@@ -221,8 +222,31 @@ def test_handle_beyond_its_table_rings_nothing(ims, handle):
     run(scenario)
 
 
+def test_vector_0_says_why_it_rang():
+    async def scenario(ctx, bench):
+        await bench.bring_up(ctx, {"size": 2})
+        await ask(ctx, bench, 0, 2)
+        await settle(ctx)
+        assert bench.log == [("own",)]
+        assert (await bench.get(ctx, "intcause"))["occupancy"]
+
+    run(scenario)
+
+
+def test_interrupt_asked_for_while_disabled_comes_when_the_queue_is_enabled():
+    async def scenario(ctx, bench):
+        await configure(ctx, bench, 0, 9)
+        await ask(ctx, bench, 0, 2)
+        await bench.bring_up(ctx, {"size": 2})
+        await settle(ctx)
+        assert bench.events() == [(1, 9)]
+
+    run(scenario)
+
+
 def test_drain_waits_for_the_interrupt_to_be_taken():
     async def scenario(ctx, bench):
+        await configure(ctx, bench, 0, 9)
         await bench.bring_up(ctx, {"size": 2})
         bench.bells_held = True
         await ask(ctx, bench, 0, 2)

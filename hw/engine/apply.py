@@ -17,7 +17,8 @@ class Apply(Component):
 
     After an entry that is out of order or out of range, the rest of the record has no effect.
 
-    **Timing**: an entry takes 2 clocks at least.
+    **Timing**: four entries in five clocks; a write is valid 2 clocks after the last byte of its
+    entry.
 
     **Errors**: ``fault`` says what was wrong with the entry after ``applied_bytes``.
 

@@ -76,7 +76,8 @@ class DeltaUnpack(Component):
     The record lies dense in the beats, from lane 0 of the first, but a beat may come in parts: one
     after another, with the lanes that belong to each.
 
-    **Timing**: 2 clocks for an entry.
+    **Timing**: a word per clock, thus four entries in five clocks; an entry comes a clock after its
+    last byte.
 
     Parameters
     ----------

@@ -25,10 +25,11 @@ class Execute(Component):
     Every chunk that arrives is whole, so what becomes of it is one write command, or two. A job
     with a fault is passed through. Nothing is written outside the destinations of a job.
 
-    **Timing**: a job takes 4 clocks, and its chunks: their beats and 2 to 4 clocks each. Fill
-    writes a beat per clock, 3 clocks apart every 4 KiB. Comparisons take the beats of both sources,
-    Dualcast those of both destinations. A delta takes 2 clocks to apply; to be created, 1.25 and
-    those of writing it. A CRC takes up to 18 clocks more.
+    **Timing**: a job takes 3 clocks, and each of its chunks its beats and 2 to 4 clocks more: 64
+    bytes are moved in 13 to 15 clocks. Fill writes a beat per clock and pauses for 3 every 4 KiB.
+    Comparisons take the beats of both sources, Dualcast those of both destinations. Four deltas are
+    applied in five clocks; creating them takes as many, and the beats in which they are written.
+    A CRC takes up to 14 clocks more for lanes outside the data.
 
     **Errors**: a chunk that failed ends the job with status 0x20 (DSA §5.8.1) unless a difference
     has been found before it. ``bytes_completed`` then says how far the operation has come, as it

@@ -113,11 +113,38 @@ def test_failed_chunk_ends_the_job_where_it_is():
     assert Status.HARDWARE in {result.status for result in bench.results.taken}
 
 
-def test_job_that_is_stopped_writes_nothing_more():
+WRITERS = [
+    Opcode.MEMORY_MOVE,
+    Opcode.FILL,
+    Opcode.CREATE_DELTA,
+    Opcode.APPLY_DELTA,
+    Opcode.DUALCAST,
+    Opcode.COPY_CRC,
+]
+
+
+def test_job_that_is_stopped_before_it_begins_writes_nothing():
+    bench = ExecuteBench(limit=128, seed=3)
+    cases = [make(bench, opcode, 300) for opcode in WRITERS]
+    bench.stops = dict.fromkeys(range(len(cases)), 0)
+    bench.run(*cases)
+    assert bench.writes.taken == []
+
+
+def test_job_that_is_stopped_writes_only_what_it_would_have():
     bench = ExecuteBench(limit=128, seed=3, pause=0.1)
     cases = [make(bench, opcode, 400) for opcode in OPERATIONS[3:] for _ in range(3)]
-    bench.stops = {k: bench.rng.randrange(0, 120) for k in range(len(cases)) if k % 3}
+    bench.stops = {k: bench.rng.randrange(1, 120) for k in range(len(cases)) if k % 3}
     bench.run(*cases)
+
+
+def test_stop_lets_one_write_end():
+    bench = ExecuteBench(limit=128)
+    bench.stops = {0: 50, 1: 50}
+    bench.run(make(bench, Opcode.MEMORY_MOVE, 4096), make(bench, Opcode.FILL, 12288))
+    moved = [beats for beats in bench.writes.taken if beats[0].header.length_bytes <= 128]
+    assert len(moved) <= 4
+    assert len(bench.writes.taken) - len(moved) == 1
 
 
 def test_operations_follow_one_another():

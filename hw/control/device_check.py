@@ -107,8 +107,7 @@ class DeviceCheck(Component):
                 | (allowed > own + free)
             )
             absent = Cat(flags[name] for name in _ABSENT_LIMITS).any()
-            used = group.engines.any() & (allowed != 0)
-            m.d.comb += wrong[index].eq(absent | (used & misfit))
+            m.d.comb += wrong[index].eq(absent | ((allowed != 0) & misfit))
         return excess | wrong.any()
 
     def _event_log(self):

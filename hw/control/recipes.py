@@ -143,7 +143,7 @@ def queue_faults(config: Config, entry, settings):
         ),
         (entry.max_transfer_log2 > config.max_transfer_log2, CommandError.QUEUE_TRANSFER),
         (privileged & ~settings.pasid_privileged, CommandError.QUEUE_PRIVILEGED),
-        (entry.enable & (entry.handle >= vectors), CommandError.QUEUE_OCCUPANCY_HANDLE),
+        (entry.handle >= vectors, CommandError.QUEUE_OCCUPANCY_HANDLE),
         (entry.ats_disable, CommandError.QUEUE_ATS),
         ((entry.mask & beyond).any(), CommandError.QUEUE_OPERATIONS),
         (entry.prs_disable, CommandError.QUEUE_PRS),

@@ -85,7 +85,7 @@ class Bench(Registers):
 
     An engine takes descriptors, unless ``stall``, and finishes them in order, unless ``frozen``:
     those that are not to be abandoned go into ``effects``. ``rings`` counts vectors, ``resets``
-    resets of message storage.
+    resets of message storage. What is in ``background`` runs beside the scenario.
     """
 
     def __init__(self, config: Config = CONFIG, *, seed: int = 1):
@@ -96,6 +96,7 @@ class Bench(Registers):
         self.held: list[list[Item]] = [[] for _ in range(config.engines)]
         self.stall = self.frozen = False
         self.rings = self.resets = 0
+        self.background: list = []
 
     def run(self, scenario):
         simulator = Simulator(instrument(self.dut))
@@ -107,7 +108,7 @@ class Bench(Registers):
             await scenario(ctx, self)
 
         simulator.add_testbench(main)
-        servers = [self._serve_rings, self._watch]
+        servers = [self._serve_rings, self._watch, *self.background]
         for engine in range(self.config.engines):
             servers += [self._giver(engine), self._finisher(engine)]
         for server in servers:

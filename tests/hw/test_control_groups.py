@@ -101,8 +101,8 @@ def test_read_buffers_beyond_those_there_are_refused():
         # What another group has reserved is not for this one.
         ((first | {"read_buffers_allowed": 56}, second | {"read_buffers_reserved": 8}), 0),
         ((first | {"read_buffers_allowed": 57}, second | {"read_buffers_reserved": 8}), buffers),
-        # A group without engines uses none.
-        ((*SOUND, {"read_buffers_allowed": 255}), 0),
+        ((*SOUND, {"read_buffers_allowed": 64}), 0),
+        ((*SOUND, {"read_buffers_allowed": 65}), buffers),
     )
 
 

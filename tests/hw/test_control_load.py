@@ -93,7 +93,7 @@ async def give(ctx, bench, code, operand):
     return mine, {item for item in mine if item not in effects}
 
 
-@pytest.mark.parametrize("seed", [1])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_commands_under_load_end_when_all_they_concern_is_over(seed):
     bench = Loaded(seed)
 

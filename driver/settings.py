@@ -80,7 +80,8 @@ class QueueSettings:
             limit = capabilities.max_transfer_log2
             within("max_transfer_log2", self.max_transfer_log2, 0, limit)
         if self.max_batch_log2 is not None:
-            within("max_batch_log2", self.max_batch_log2, 0, capabilities.max_batch_log2)
+            low = 0 if capabilities.single_entry_batch else 1
+            within("max_batch_log2", self.max_batch_log2, low, capabilities.max_batch_log2)
         if self.operations is not None and self.operations & ~capabilities.operations:
             raise SettingsError(
                 f"operations {self.operations & ~capabilities.operations:#x} are not implemented"

@@ -251,6 +251,20 @@ def test_device_without_the_extension_is_not_staged(paper):
         run(device.start([QueueSettings(size=4, mode=Mode.DEDICATED, staged=True)]))
 
 
+def test_smallest_batch_depends_on_the_device(paper):
+    single = QueueSettings(size=4, max_batch_log2=0)
+    for allowed in (1, 0):
+        paper.set("gencap", single_entry_batch=allowed)
+        device = run(Device.probe(paper, QUICK))
+        device._commands.interrupts = False
+        if allowed:
+            (queue,) = run(device.start([single]))
+            assert (queue.limits.min_batch, queue.limits.max_batch) == (1, 1)
+        else:
+            with pytest.raises(SettingsError, match="max_batch_log2 is 1 to 5, not 0"):
+                run(device.start([single]))
+
+
 def test_occupancy_interrupt_names_its_vector_and_is_armed_later(paper, device):
     bells = []
     settings = QueueSettings(size=4, on_occupancy=lambda: bells.append(1))

@@ -100,6 +100,8 @@ class Adi(Verbs):
 
     def allocate(self, size: int, align: int = 64) -> Buffer:
         """Memory in the ADI's address space; freed with the ADI, or by :meth:`free`."""
+        if self._closed:
+            raise SettingsError("the ADI was destroyed")
         buffer = self._transport.allocate(size, pasid=self.pasid, align=align)
         self._buffers.append(buffer)
         return buffer
@@ -121,16 +123,17 @@ class Adi(Verbs):
 
         What the queue would refuse is refused before it is submitted, unless ``check`` is off: then
         the device says so in the completion record. ``release`` is called when the device has no
-        business with the descriptor any more, even if it was never submitted.
+        business with the descriptor any more, even if it was never submitted, unless the memory of
+        the ADI has gone with it.
         """
         try:
+            while self._aborting:
+                await self._transport.sleep(BUSY_POLL_CYCLES)
             self._refuse(descriptor, vector, check)
-        except SettingsError:
-            if release is not None:
+        except BaseException:
+            if release is not None and not self._closed:
                 release()
             raise
-        while self._aborting:
-            await self._transport.sleep(BUSY_POLL_CYCLES)
         record = self.records.take()
         limit = self._timeouts.operation
         operation = Operation(
@@ -151,8 +154,9 @@ class Adi(Verbs):
             operation.release()
             raise
         except BaseException:
-            self.queue.outstanding += 1
-            self._desert(operation)
+            if not operation.done:
+                self.queue.outstanding += 1
+                self._desert(operation)
             raise
         finally:
             self._submitting -= 1

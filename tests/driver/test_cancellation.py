@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from driver import Device, MemoryMove, Nop, QueueSettings
+from driver import Device, MemoryMove, Nop, QueueSettings, SettingsError
 from driver.lock import Lock
 from sim.model.transport import ModelTransport, run
 
@@ -143,6 +143,40 @@ def test_cancelled_batch_keeps_its_list_until_the_device_is_done_with_it():
             assert len(adi._buffers) == before, "the list was not given back"
             assert len(adi.records._free) == 8
         await copy(adi, 64, 1)
+        await close(transport, device)
+
+    run(play())
+
+
+@pytest.mark.parametrize("destroyed", [False, True])
+def test_batch_that_waits_for_an_abort_gives_its_list_back(destroyed):
+    """Its task is cancelled, or its ADI is gone when the abort is over."""
+
+    async def play():
+        transport, device, (queue,) = await ready()
+        adi = await device.create_adi(queue)
+        before = len(adi._buffers)
+
+        async def work():
+            async with adi.batch() as batch:
+                batch.noop()
+
+        adi._aborting += 1
+        task = asyncio.create_task(work())
+        await transport.sleep(200)
+        assert len(adi._buffers) == before + 1 and not adi.submitted
+        if destroyed:
+            await device.destroy_adi(adi)
+            adi._aborting -= 1
+            with pytest.raises(SettingsError, match="the ADI was destroyed"):
+                await task
+            with pytest.raises(SettingsError, match="the ADI was destroyed"):
+                await work()
+        else:
+            await cancel(task)
+            assert len(adi._buffers) == before and len(adi.records._free) == 8
+            adi._aborting -= 1
+            await copy(adi, 64, 1)
         await close(transport, device)
 
     run(play())

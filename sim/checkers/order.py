@@ -137,7 +137,7 @@ class OrderChecker(Observer):
     a batch after the records of the members that it counts, and the message of an IMS vector after
     a completion record that asked for it. Of a delta record to be created, its own completion
     record says how long it is. Messages of the MSI-X table have other causes too and are not
-    judged.
+    judged, nor are those of IMS vectors that also tell of a queue's occupancy.
 
     Parameters
     ----------
@@ -166,6 +166,7 @@ class OrderChecker(Observer):
         self._batches: list[Promise] = []
         self._fetches: dict[Request, Fetch] = {}
         self._owed: defaultdict[int, int] = defaultdict(int)
+        self._other_causes: set[int] = set()
         self._resets: set[Request] = set()
 
     def sent(self, packet: bytes, flow: Flow, clock: int) -> None:
@@ -182,7 +183,10 @@ class OrderChecker(Observer):
             self._answered(tlp)
         if tlp.fmt_type not in MEMORY_WRITES | DEFERRABLE_WRITES or tlp.ep:
             return
-        self._queues.write(tlp)
+        for queue in self._queues.write(tlp):
+            target = self._queues.register(queue, "occupancy_handle")
+            if target["ims"]:
+                self._other_causes.add(target["handle"])
         for index in self._vectors.write(tlp):
             entry = self._vectors.entry(index)
             message = int.from_bytes(entry[:8], "little"), int.from_bytes(entry[8:12], "little")
@@ -327,6 +331,8 @@ class OrderChecker(Observer):
             if self._owed[vector] > 0:
                 self._owed[vector] -= 1
                 return
+        if vectors & self._other_causes:
+            return
         self._complain(
             f"clock {clock}: the message of IMS vector {min(vectors)} came before the completion "
             "record that asked for it"

@@ -328,6 +328,14 @@ def test_descriptor_that_was_given_up_is_not_taken_for_the_next(scene):
     assert scene.checker.finish() == []
 
 
+@pytest.mark.parametrize(("ims", "wrong"), [(0, 1), (1, 0)])
+def test_vector_that_tells_of_occupancy_may_ring_at_any_time(scene, ims, wrong):
+    place = BAR0 + bar0(CONFIG).table("wqcfg").entry(0, "occupancy_handle")
+    scene.down(write(place, (VECTOR | ims << 16).to_bytes(4, "little")))
+    scene.bell()
+    assert len(scene.checker.finish()) == wrong
+
+
 # Batches
 
 

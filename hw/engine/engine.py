@@ -4,13 +4,16 @@ from amaranth import *
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
+from ..flow.arbiter import Arbiter
+from ..flow.share import Share
 from ..interrupts.records import Check, Event
 from ..pcie.records import ReadChunk, ReadCommand, Settings, WriteCommand
 from ..queues.abandon import Abandon
 from ..queues.records import Done, ErrorRecord, Work
 from ..regs import Config
 from ..regs.descriptor import Opcode
-from ..tlp.records import packet_stream
+from ..tlp.records import Packet, packet_stream
+from .batch import BatchUnit
 from .decode import Decode
 from .execute import Execute
 from .finish import Finish
@@ -27,7 +30,7 @@ class Engine(Component):
     event is offered once the transmitter has accepted every write. What is wrong with a descriptor
     goes into its completion record if it has a place for one, else to ``o_error``. Since
     descriptors are finished in order, all writes before a Drain descriptor's record leave before
-    it.
+    it. Members of a batch are executed like descriptors of the queues and in turn with them.
 
     **Timing**: a descriptor every 20 clocks; a no-op with record and interrupt takes 40 clocks and
     what the requester takes to hand the record on.
@@ -86,17 +89,23 @@ class Engine(Component):
         m = Module()
         config = self._config
         m.submodules.intake = intake = Intake(config)
+        m.submodules.merge = merge = Arbiter(Packet(Work, config.data_width), 2)
         m.submodules.decode = decode = Decode(config)
         m.submodules.front = front = Front(config)
+        m.submodules.batch = batch = BatchUnit(config)
         m.submodules.execute = execute = Execute(config)
         m.submodules.finish = finish = Finish(config)
         m.submodules.tail = tail = Tail(config)
 
         connect(m, flipped(self.i_work), intake.i)
-        connect(m, intake.o, decode.i)
+        connect(m, intake.o, merge.i[0])
+        connect(m, batch.o_member, merge.i[1])
+        connect(m, merge.o, decode.i)
         connect(m, decode.o, front.i)
         connect(m, front.o_check, flipped(self.o_check))
         connect(m, flipped(self.i_verdict), front.i_verdict)
+        connect(m, front.o_batch, batch.i)
+        connect(m, batch.o_end, front.i_end)
         connect(m, front.o, execute.i)
         connect(m, front.o_token, execute.i_token)
         connect(m, execute.o, finish.i)
@@ -104,16 +113,16 @@ class Engine(Component):
         connect(m, finish.o_error, flipped(self.o_error))
         connect(m, tail.o_event, flipped(self.o_event))
         connect(m, intake.o_done, flipped(self.o_done))
-        connect(m, front.o_read, flipped(self.o_read))
-        connect(m, flipped(self.i_read), execute.i_read)
+        self._share_reads(m, (front.o_read, batch.o_read), (execute.i_read, batch.i_read))
         connect(m, flipped(self.i_written), tail.i_written)
         self._order_writes(m, execute, finish, tail)
 
         # A clock late, which is early enough: whoever abandons waits for the end.
-        for part in (front, finish, tail):
+        for part in (front, batch, finish, tail):
             for name in self.abandon.signature.members:
                 m.d.sync += getattr(part.abandon, name).eq(getattr(self.abandon, name))
-        job = front.o.p
+        job, ended = front.o.p, tail.ended
+        ends_batch = ended.opcode == Opcode.BATCH
         m.d.comb += [
             decode.user_interrupts.eq(self.user_interrupts),
             decode.pasid_privileged.eq(self.settings.pasid_privileged),
@@ -121,10 +130,23 @@ class Engine(Component):
             front.cancel.eq(execute.cancel),
             execute.stop.eq(job.abandoned | unwanted(m, front.abandon, job)),
             finish.job.eq(job),
-            intake.done.eq(tail.done & (tail.ended.opcode != Opcode.BATCH)),
-            intake.done_batch.eq(tail.done & (tail.ended.opcode == Opcode.BATCH)),
+            batch.header.eq(intake.batch),
+            batch.done.eq(tail.done & ended.member),
+            batch.failed.eq(~ended.good),
+            intake.done.eq(tail.done & ~ended.member & ~ends_batch),
+            intake.done_batch.eq(tail.done & ~ended.member & ends_batch),
         ]
         return m
+
+    def _share_reads(self, m, commands, chunks):
+        """Jobs and batches read in turn."""
+        layout = Packet(ReadChunk, self._config.data_width)
+        m.submodules.reads = reads = Share(ReadCommand, layout, 2, 2 * self._config.tags)
+        connect(m, reads.o, flipped(self.o_read))
+        connect(m, flipped(self.i_read), reads.i_answer)
+        for index, (command, chunk) in enumerate(zip(commands, chunks, strict=True)):
+            connect(m, command, reads.i[index])
+            connect(m, reads.o_answer[index], chunk)
 
     def _order_writes(self, m, execute, finish, tail):
         """A completion record goes before all that is executed after its descriptor."""

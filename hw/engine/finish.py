@@ -87,7 +87,7 @@ class Finish(Component):
                 with m.If(~doomed & ~job.abandoned):
                     with m.If(recordable & (job.record | ~good)):
                         m.next = "RECORD"
-                    with m.Elif(~good):
+                    with m.Elif(~self._harmless(status)):
                         m.next = "REPORT"
             with m.State("RECORD"):
                 m.d.comb += record.i.valid.eq(1)
@@ -102,6 +102,11 @@ class Finish(Component):
                 with m.If(self.o.ready):
                     m.next = "IDLE"
         return m
+
+    def _harmless(self, status):
+        """Whether a status is nobody's error (DSA §5.8.1); members have reported theirs."""
+        harmless = (Status.SUCCESS, Status.SUCCESS_PREDICATE, Status.BATCH_FAILED)
+        return Cat(status == code for code in harmless).any()
 
     def _describe(self, m, job, result, record):
         """Payloads of everything that a job sends out."""

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from ..queues.records import ErrorRecord
 from ..regs.bar0 import REGISTERS
+from ..regs.descriptor import Status
 
 SWERROR = next(register for register in REGISTERS if register.name == "swerror")
 
@@ -55,6 +56,7 @@ class ErrorLog(Component):
             with m.Else():
                 m.d.sync += overflow.eq(1)
 
+        info = SWERROR["info"]
         shown = {
             "valid": valid,
             "overflow": overflow,
@@ -63,4 +65,7 @@ class ErrorLog(Component):
         for name, value in shown.items():
             field = SWERROR[name]
             m.d.comb += self.value[field.lsb : field.msb + 1].eq(value)
+        with m.If(record.code == Status.BAD_HANDLE):
+            # The register has the handle only; the event log more.
+            m.d.comb += self.value[info.lsb + 16 : info.msb + 1].eq(0)
         return m

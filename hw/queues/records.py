@@ -93,7 +93,8 @@ class ErrorRecord(data.Struct):
     batch: 1
     batch_index: 16
     info_valid: 1
-    #: Invalid flags or interrupt handle, depending on ``code``.
+    #: Invalid flags; or, as an entry of the event log has them (DSA §5.9.1), interrupt handle in
+    #: 15:0, 16 set, portal kind in 17, and in 18 whether a completion record was asked for.
     info: 32
 
 

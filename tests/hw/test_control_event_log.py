@@ -42,6 +42,20 @@ def test_entry_says_what_the_error_was(data_width):
     run(scenario, config=replace(CONFIG, data_width=data_width))
 
 
+@pytest.mark.parametrize("log", [0, 1])
+def test_log_says_more_of_a_handle_than_the_register(log):
+    async def scenario(ctx, bench):
+        assert await bench.enable(ctx, log=log) == 0
+        error = ERROR | {"code": Status.BAD_HANDLE, "info": 0x0007_1234}
+        await bench.err(ctx, **error)
+        if log:
+            assert bench.entry(0)["info"] == 0x0007_1234
+        else:
+            assert (await bench.get(ctx, "swerror"))["info"] == 0x1234
+
+    run(scenario)
+
+
 def test_entries_are_written_with_the_pasid_of_the_log():
     async def scenario(ctx, bench):
         base = (1 << 64) - 0x1000

@@ -34,7 +34,8 @@ class Control(Component):
 
     **Errors**: a change of Bus Master Enable or of the PASID settings while the device is enabled
     halts it (DSA §5.7): the queues accept nothing, descriptors are discarded, and only Reset Device
-    works.
+    works. That is also the report of writes that such a change drops, completion records among
+    them; an entry of the event log that is dropped is reported besides.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from ..pcie.records import WriteCommand
 from ..queues.abandon import Abandon
 from ..queues.records import ErrorRecord
 from ..regs import Config
-from ..regs.descriptor import Status
+from ..regs.descriptor import Flag, Status
 from ..tlp.records import packet_stream
 from .front import unwanted
 from .record import RecordWriter
@@ -112,6 +112,8 @@ class Finish(Component):
         """Payloads of everything that a job sends out."""
         status, error, written = result.status, self.o_error.p, record.i.p
         flags, handle = status == Status.BAD_FLAGS, status == Status.BAD_HANDLE
+        asked = (job.flags & Flag.REQUEST_COMPLETION).any()
+        interrupt = Cat(job.handle, C(1, 1), job.ims, asked)
         m.d.comb += [
             written.address.eq(job.completion_address),
             written.tenant.eq(job.tenant),
@@ -129,7 +131,7 @@ class Finish(Component):
             error.batch.eq(job.member),
             error.batch_index.eq(job.batch_index),
             error.info_valid.eq(flags | handle),
-            error.info.eq(Mux(flags, job.invalid_flags, Mux(handle, job.handle, 0))),
+            error.info.eq(Mux(flags, job.invalid_flags, Mux(handle, interrupt, 0))),
         ]
         for name in ("queue", "ims", "tenant", "handle", "opcode", "member"):
             m.d.comb += self.o.p[name].eq(job[name])

@@ -1,8 +1,9 @@
 """The registers at the start of BAR0, and our own page."""
 
 from amaranth import *
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
+from ..csr.answer import Answer
 from ..csr.bus import CsrSignature
 from ..regs import Config
 from ..regs.bar0 import bar0
@@ -80,7 +81,7 @@ class Registers(Component):
         m = Module()
         access = self.csr.access.p
         strobe = Cat(bit.replicate(8) for bit in access.strobe)
-        result, written, causes = Signal(64), Signal(), Signal(32)
+        written, causes = Signal(), Signal(32)
         evlstatus = self._space.register("evlstatus")
         pending = evlstatus["interrupt_pending"].lsb
         stored = {
@@ -102,24 +103,13 @@ class Registers(Component):
             "swerror": self.swerror,
         }
 
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += self.csr.access.ready.eq(1)
-                m.d.comb += written.eq(self.csr.access.valid & access.write)
-                with m.If(self.csr.access.valid):
-                    m.next = "ANSWER"
-            with m.State("ANSWER"):
-                m.d.comb += self.csr.result.valid.eq(1)
-                with m.If(self.csr.result.ready):
-                    m.next = "IDLE"
-        m.d.comb += self.csr.result.payload.eq(result)
-
-        with m.If(self.csr.access.ready):
-            m.d.sync += result.eq(0)
-            with m.Switch(access.address):
-                for address, value in self._words(shown):
-                    with m.Case(address):
-                        m.d.sync += result.eq(value)
+        m.submodules.answer = answer = Answer()
+        connect(m, flipped(self.csr), answer.csr)
+        m.d.comb += [answer.done.eq(1), written.eq(answer.valid & access.write)]
+        with m.Switch(access.address):
+            for address, value in self._words(shown):
+                with m.Case(address):
+                    m.d.comb += answer.value.eq(value)
         for name, register in stored.items():
             locked = self.locked if name in _LOCKED else Const(0, 1)
             self._store(m, name, register, written & ~locked)

@@ -2,8 +2,9 @@
 
 from amaranth import *
 from amaranth.lib import data
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
+from ..csr.answer import Answer
 from ..csr.bus import CsrSignature
 from ..regs import Config
 from ..regs.bar0 import GROUP_CONFIG, GROUP_CONFIG_BYTES, bar0
@@ -48,38 +49,25 @@ class GroupTable(Component):
 
     def elaborate(self, platform):
         m = Module()
-        access = self.csr.access.p
+        m.submodules.answer = answer = Answer()
+        connect(m, flipped(self.csr), answer.csr)
         offset = Signal(24)
-        result = Signal(64)
-        m.d.comb += offset.eq(access.address - self._table.offset)
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += self.csr.access.ready.eq(1)
-                with m.If(self.csr.access.valid):
-                    m.next = "ANSWER"
-            with m.State("ANSWER"):
-                m.d.comb += self.csr.result.valid.eq(1)
-                with m.If(self.csr.result.ready):
-                    m.next = "IDLE"
-        m.d.comb += self.csr.result.payload.eq(result)
-
-        with m.If(self.csr.access.valid & self.csr.access.ready):
-            m.d.sync += result.eq(0)
-            with m.Switch(offset):
-                for number in range(self._groups):
-                    self._words(m, self.groups[number], number * GROUP_CONFIG_BYTES, result)
+        m.d.comb += [offset.eq(answer.access.address - self._table.offset), answer.done.eq(1)]
+        with m.Switch(offset):
+            for number in range(self._groups):
+                self._words(m, self.groups[number], number * GROUP_CONFIG_BYTES, answer)
         with m.If(self.clear):
             m.d.sync += self.groups.eq(0)
         return m
 
-    def _words(self, m, group, base, result):
+    def _words(self, m, group, base, answer):
         """What an access to one of the words of a group does."""
-        access = self.csr.access.p
+        access = answer.access
         strobe = Cat(bit.replicate(8) for bit in access.strobe)
         for register in GROUP_CONFIG:
             value = Value.cast(group[register.name])
             mask = strobe[: len(value)] & register.mask()
             with m.Case(base + register.offset):
-                m.d.sync += result.eq(value)
-                with m.If(access.write & ~self.locked):
+                m.d.comb += answer.value.eq(value)
+                with m.If(answer.valid & access.write & ~self.locked):
                     m.d.sync += value.eq((value & ~mask) | (access.data & mask))

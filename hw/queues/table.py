@@ -2,8 +2,9 @@
 
 from amaranth import *
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
+from ..csr.answer import Answer
 from ..csr.bus import CsrSignature
 from ..regs import Config
 from ..regs.bar0 import QUEUE_CONFIG, bar0
@@ -130,7 +131,9 @@ class QueueTable(Component):
             ]
         host = entries.read_port()
 
-        access = self.csr.access.p
+        m.submodules.answer = answer = Answer()
+        connect(m, flipped(self.csr), answer.csr)
+        access = answer.access
         offset = Signal(range(self._table.size_bytes))
         index = Signal(range(max(self._queues, 2)))
         word = Signal(range(_WORDS))
@@ -138,10 +141,10 @@ class QueueTable(Component):
         m.d.comb += [
             index.eq(offset >> 6),
             word.eq(offset[3:6]),
-            host.addr.eq(Mux(self.csr.access.valid, index, self.scan)),
+            host.addr.eq(Mux(answer.valid, index, self.scan)),
             self.scan_entry.eq(host.data),
         ]
-        m.d.sync += self.scanned.eq(~self.csr.access.valid & self.ready)
+        m.d.sync += self.scanned.eq(~answer.valid & self.ready)
 
         enabled = self.enabled.bit_select(index, 1)
         busy = self.busy.bit_select(index, 1)
@@ -150,38 +153,30 @@ class QueueTable(Component):
         bit = QUEUE_CONFIG[6]["occupancy_interrupt"].lsb
         status = fixed | (generated << bit) | (enabled << 30) | (busy << 31)
         m.d.comb += self.occupancy_index.eq(index)
-        shown = self._word(m, host.data, word, status | self.occupancy)
+        m.d.comb += answer.value.eq(self._word(m, host.data, word, status | self.occupancy))
         merged = Signal(QueueEntry)
-        self._merge(m, merged, host.data, word, enabled | busy)
+        self._merge(m, merged, access, host.data, word, enabled | busy)
 
         sweep = Signal(range(self._queues + 1))
         m.d.comb += self.ready.eq(sweep == self._queues)
-        result = Signal(64)
         with m.FSM():
             with m.State("IDLE"):
-                with m.If(self.csr.access.valid & self.ready):
+                with m.If(answer.valid & self.ready):
                     m.next = "LOOK UP"
             with m.State("LOOK UP"):
                 m.next = "STORE"
             with m.State("STORE"):
-                # What is being cleared has to be looked up again.
                 m.next = "IDLE"
+                # What is being cleared has to be looked up again.
                 with m.If(self.ready & ~self.clear):
                     m.d.comb += [
-                        self.csr.access.ready.eq(1),
+                        answer.done.eq(1),
                         write.en.eq(access.write),
                         write.addr.eq(index),
                         write.data.eq(merged),
                     ]
-                    m.d.sync += result.eq(shown)
                     with m.If(access.write & access.strobe[bit // 8] & access.data[bit]):
                         m.d.comb += self.acknowledge.eq((word == 3) << index)
-                    m.next = "ANSWER"
-            with m.State("ANSWER"):
-                m.d.comb += self.csr.result.valid.eq(1)
-                with m.If(self.csr.result.ready):
-                    m.next = "IDLE"
-        m.d.comb += self.csr.result.payload.eq(result)
 
         initial = Const(RESET_ENTRY, QueueEntry)
         with m.If(~self.ready):
@@ -198,9 +193,8 @@ class QueueTable(Component):
             m.d.sync += sweep.eq(0)
         return m
 
-    def _merge(self, m, merged, entry, word, active):
-        """The entry after the write that is on the bus."""
-        access = self.csr.access.p
+    def _merge(self, m, merged, access, entry, word, active):
+        """The entry after a write."""
         strobe = Cat(bit.replicate(8) for bit in access.strobe)
         m.d.comb += merged.eq(entry)
         for name, place, lsb in _places():

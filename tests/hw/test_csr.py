@@ -4,6 +4,7 @@ import pytest
 from amaranth import *
 from amaranth.lib.wiring import Component, In, connect, flipped
 
+from hw.csr.answer import Answer
 from hw.csr.bank import RegisterBank
 from hw.csr.bus import CsrSignature
 from hw.csr.decoder import CsrDecoder
@@ -251,3 +252,29 @@ def test_decoder_routes_by_range_and_answers_for_nobody():
 def test_decoder_refuses_overlapping_ranges():
     with pytest.raises(ValueError, match="the ranges of a and b overlap at 0x80"):
         CsrDecoder({"a": (0, 0x100), "b": (0x80, 0x180)})
+
+
+def test_answer_comes_once_for_each_access_with_what_was_read_when_it_was_done():
+    dut = Answer()
+
+    async def target(ctx):
+        for number in range(6):
+            await ctx.tick().until(dut.valid)
+            # What is asked stays until it is done, however long that takes.
+            for _ in range(number):
+                assert ctx.get(dut.valid) and ctx.get(dut.access.address) == 8 * number
+                ctx.set(dut.value, 0xBAD)
+                await ctx.tick()
+            ctx.set(dut.value, 100 + number)
+            ctx.set(dut.done, 1)
+            await ctx.tick()
+            ctx.set(dut.done, 0)
+            ctx.set(dut.value, 0xBAD)
+            assert not ctx.get(dut.valid)
+
+    async def master(ctx):
+        for number in range(6):
+            assert await read(ctx, dut.csr, 8 * number) == 100 + number
+            await ctx.tick().repeat(1 + number)
+
+    simulate(dut, target, master)

@@ -63,7 +63,7 @@ class Crc(Component):
     multiple of 4 bytes, but what software expects of the hardware is the CRC of the bytes alone.
 
     **Timing**: beats are taken from the clock after ``start``, and one clock later for each lane
-    before the first byte; then one per clock. The result is valid 2 clocks after the last beat, and
+    before the first byte; then one per clock. The result is known 2 clocks after the last beat, and
     one clock later for each lane behind the last byte.
 
     Parameters
@@ -74,11 +74,12 @@ class Crc(Component):
     Members
     -------
     start : ``In(stream.Signature(CrcStart(data_width)))``
-        Always ready. The payload holds still until the result has been taken.
+        Always ready. The payload holds still until the result has been read.
     i : ``In(stream.Signature({data: data_width, last: 1}))``
         Beats as they lie. Bytes outside the run are anything.
-    o : ``Out(stream.Signature(32))``
-        Once for each run.
+    known : ``Out(1)``
+        All bytes have come, and ``value`` is the CRC, until the next ``start``.
+    value : ``Out(32)``
     """
 
     def __init__(self, data_width: int):
@@ -88,7 +89,8 @@ class Crc(Component):
             {
                 "start": In(stream.Signature(CrcStart(data_width))),
                 "i": In(stream.Signature(beat)),
-                "o": Out(stream.Signature(32)),
+                "known": Out(1),
+                "value": Out(32),
             }
         )
 
@@ -102,7 +104,7 @@ class Crc(Component):
         m.d.comb += [
             self.start.ready.eq(1),
             after.eq(-(start.lane + start.size_bytes)),
-            self.o.payload.eq(Mux(start.raw, state[::-1], ~state)),
+            self.value.eq(Mux(start.raw, state[::-1], ~state)),
         ]
         m.d.sync += [folding.eq(0), beat.eq(self._select(first, after))]
         with m.If(folding):
@@ -121,8 +123,6 @@ class Crc(Component):
                 m.next = "FOLD"
 
         with m.FSM():
-            with m.State("IDLE"):
-                begin()
             with m.State("FOLD"):
                 m.d.comb += self.i.ready.eq(surplus == 0)
                 with m.If(self.i.valid & self.i.ready):
@@ -132,9 +132,7 @@ class Crc(Component):
                         m.next = "UNDO"
                 begin()
             with m.State("UNDO"):
-                m.d.comb += self.o.valid.eq(~folding & (surplus == 0))
-                with m.If(self.o.valid & self.o.ready):
-                    m.next = "IDLE"
+                m.d.comb += self.known.eq(~folding & (surplus == 0))
                 begin()
         return m
 

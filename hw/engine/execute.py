@@ -96,7 +96,7 @@ class Execute(Component):
             steps.ended.eq(gather.exceeded | (apply.fault != 0)),
             steps.settled.eq(differ.idle & apply.idle),
             steps.folds.eq(crc.i.ready),
-            steps.summed.eq(crc.o.valid),
+            steps.summed.eq(crc.known),
             steps.block_bytes.eq(gather.block_bytes),
             passage.pattern.eq(job.source),
             gather.limit_bytes.eq(Mux(doing(job, Opcode.CREATE_DELTA), job.operand_2[:32], 0)),
@@ -111,7 +111,6 @@ class Execute(Component):
             apply.drop.eq(steps.stopped),
             self.o.valid.eq(steps.o_over.valid),
             steps.o_over.ready.eq(self.o.ready),
-            crc.o.ready.eq(steps.o_over.valid & steps.o_over.ready),
         ]
         self._move_beats(m, steps, passage, differ, apply)
         self._remember(m, steps, passage, differ, gather)
@@ -233,5 +232,5 @@ class Execute(Component):
                 m.d.comb += result.status.eq(Status.SUCCESS_PREDICATE)
             m.d.comb += result.value.eq(gather.total_bytes)
         with m.Elif(sums):
-            m.d.comb += result.value.eq(crc.o.payload)
+            m.d.comb += result.value.eq(crc.value)
         return result

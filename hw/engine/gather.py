@@ -67,7 +67,7 @@ class Gather(Component):
         m.submodules.pack = pack = DeltaPack()
         fits = Signal()
         m.d.comb += [
-            fits.eq(~self.exceeded & (self.total_bytes != self.limit_bytes)),
+            fits.eq(self.total_bytes != self.limit_bytes),
             pack.i.valid.eq(self.i.valid & fits),
             pack.i.p.offset.eq(self.i.p.offset >> 3),
             pack.i.p.data.eq(self.i.p.data),

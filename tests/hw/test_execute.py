@@ -206,12 +206,36 @@ def test_difference_ends_the_reads():
 
 
 def test_difference_counts_though_the_next_chunk_fails():
-    bench = ExecuteBench(limit=128)
-    bench.place(0x10000, bytes(256))
-    bench.place(0x20000, bytes(127) + b"\1" + bytes(128))
-    bench.run(Case(Opcode.COMPARE, 0x10000, 0x20000, 256, failing=2))
-    [result] = bench.results.taken
+    bench = ExecuteBench(limit=128, ahead=4)
+    bench.place(0x10000, bytes(127) + b"\1" + bytes(128))
+    bench.run(Case(Opcode.NOP), Case(Opcode.COMPARE_PATTERN, 0x10000, 0, 256, failing=1))
+    result = bench.results.taken[1]
     assert (result.status, result.result, result.bytes_completed) == (Status.SUCCESS, 1, 127)
+
+
+def test_delta_that_does_not_fit_is_reported_with_its_word():
+    bench = ExecuteBench()
+    bench.place(0x10000, bytes(128))
+    bench.place(0x20000, b"\0\0\0\1\0\0\0\0" * 16)
+    bench.run(Case(Opcode.CREATE_DELTA, 0x10000, 0x20000, 128, 0x30000, 80))
+    [result] = bench.results.taken
+    assert (result.result, result.bytes_completed, result.value) == (2, 64, 80)
+
+
+def test_deltas_before_a_failed_chunk_are_applied():
+    bench = ExecuteBench(limit=128)
+    bench.writes.rng, bench.writes.pause = bench.rng, 0.9
+    content = b"".join(k.to_bytes(2, "little") + bytes(8) for k in range(40))
+    # The first chunk ends with an entry.
+    bench.place(0x10008, content)
+    bench.run(*[Case(Opcode.APPLY_DELTA, 0x10008, 0x20000, 512, 400, failing=1)] * 6)
+
+
+def test_result_holds_still_while_the_crc_of_a_stopped_job_goes_on():
+    bench = ExecuteBench(seed=6)
+    bench.results.rng, bench.results.pause = bench.rng, 0.8
+    bench.stops = {k: 3 + k for k in range(24)}
+    bench.run(*[Case(Opcode.CRC, 0x10003, 0, 14)] * 24)
 
 
 def test_offsets_of_a_delta_record_rise_and_stay_inside():

@@ -70,7 +70,7 @@ class Tail(Component):
         newest, oldest = Signal(range(2 * ENDINGS)), Signal(range(2 * ENDINGS))
         m.submodules.writes = writes = SyncFIFO(width=len(newest), depth=WRITES)
         dropped = Signal(2 * ENDINGS)
-        job = self.ended
+        job, held = self.ended, Signal()
         m.d.comb += [
             waiting.w_data.eq(self.i.payload),
             waiting.w_en.eq(self.i.valid),
@@ -80,13 +80,15 @@ class Tail(Component):
             self.full.eq(~writes.w_rdy),
             self.i_written.ready.eq(1),
             writes.r_en.eq(self.i_written.valid),
-            job.eq(waiting.r_data),
+            waiting.r_en.eq(~held | self.done),
             self.o_event.p.index.eq(job.handle),
             self.o_event.p.ims.eq(job.ims),
             self.o_event.p.completion.eq(1),
         ]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += newest.eq(newest + 1)
+        with m.If(waiting.r_en):
+            m.d.sync += [held.eq(waiting.r_rdy), job.eq(waiting.r_data)]
         with m.If(self.done):
             m.d.sync += [oldest.eq(oldest + 1), dropped.bit_select(oldest, 1).eq(0)]
         with m.If(self.i_written.valid & self.i_written.payload):
@@ -99,7 +101,7 @@ class Tail(Component):
         ]
         with m.FSM():
             with m.State("WAIT"):
-                with m.If(waiting.r_rdy & accepted):
+                with m.If(held & accepted):
                     m.next = "RING"
                     with m.If(silent):
                         m.next = "DONE"
@@ -108,6 +110,6 @@ class Tail(Component):
                 with m.If(self.o_event.ready):
                     m.next = "DONE"
             with m.State("DONE"):
-                m.d.comb += [self.done.eq(1), waiting.r_en.eq(1)]
+                m.d.comb += self.done.eq(1)
                 m.next = "WAIT"
         return m

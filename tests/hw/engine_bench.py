@@ -47,13 +47,15 @@ class EngineBench:
         self.log: list[tuple] = []
         self.times: list[int] = []
         self.reads: list[int] = []
+        #: Addresses whose reads fail, and whose writes are dropped.
         self.broken: set[int] = set()
+        self.dropped: set[int] = set()
         self.read_cycles, self.write_cycles = 20, 8
         self.reads_held = False
         self.permitted = True
         self.clock = 0
         self._asked: list[tuple] = []
-        self._written: list[int] = []
+        self._written: list[tuple[int, int]] = []
 
     def run(self, scenario):
         simulator = Simulator(instrument(self.dut))
@@ -167,15 +169,16 @@ class EngineBench:
             raw = b"".join(beat.data.to_bytes(lanes, "little") for beat in beats)
             skew = header.address % lanes
             data = raw[skew : skew + header.length_bytes]
-            self.note("write", header.address, data)
-            self.fill(header.address, data)
-            self._written.append(self.clock + self.write_cycles)
+            dropped = header.address in self.dropped
+            if not dropped:
+                self.note("write", header.address, data)
+                self.fill(header.address, data)
+            self._written.append((self.clock + self.write_cycles, int(dropped)))
 
     async def _acknowledge(self, ctx):
         while True:
-            if self._written and self._written[0] <= self.clock:
-                self._written.pop(0)
-                await offer(ctx, self.dut.i_written, 0)
+            if self._written and self._written[0][0] <= self.clock:
+                await offer(ctx, self.dut.i_written, self._written.pop(0)[1])
             else:
                 await ctx.tick()
 

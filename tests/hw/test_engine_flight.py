@@ -108,6 +108,20 @@ def test_descriptor_is_done_only_after_its_interrupt_and_its_writes():
     run(scenario)
 
 
+@pytest.mark.parametrize("dropped", [0x1000 + 32 * 3, 0x83_0000 + 512])
+def test_descriptor_with_a_dropped_write_does_not_ring_and_others_do(dropped):
+    async def scenario(ctx, bench):
+        bench.write_cycles = 50
+        bench.dropped.add(dropped)
+        flags = RECORD | Flag.REQUEST_INTERRUPT
+        for number in range(8):
+            await bench.submit(ctx, move(number, 1024, flags=flags, handle=number % 4))
+        await bench.wait(ctx, 8)
+        assert bench.of("event") == [0, 1, 2, 0, 1, 2, 3]
+
+    run(scenario)
+
+
 def test_failed_read_stops_the_reads_of_its_descriptor_and_of_no_other():
     async def scenario(ctx, bench):
         bench.read_cycles = 200

@@ -29,7 +29,7 @@ class Engines(Component):
     the event log take turns. Reads of an engine wait while its group may not use another read
     buffer.
 
-    **Timing**: a write or a check is a clock late, a read two, an answer is not. One read in two
+    **Timing**: a write or a check is a clock late, a read two, an answer is not. One read in three
     clocks.
 
     Parameters

@@ -16,8 +16,8 @@ class Dispatch(Component):
     themselves (DSA §8.1.1). Descriptors that a command discards leave their queue here too. A Drain
     descriptor stays, and those behind it, while an engine holds a descriptor of its queue.
 
-    **Timing**: 6 clocks and one per beat for each descriptor handed out; 4 or 6 for each discarded,
-    6 for each found to have to stay.
+    **Timing**: 7 clocks and one per beat for each descriptor handed out; 4 or 7 for each discarded,
+    7 for each found to have to stay.
 
     Parameters
     ----------
@@ -32,10 +32,11 @@ class Dispatch(Component):
         Queues that hold descriptors, and those of which an engine does.
     ready : ``Out(queues)``
         Queues that may have a turn.
-    chosen, choice, choice_group : ``In``
-        The queue whose turn it is, if any, and its group.
-    group : ``Out``, engine : ``In``
-        The group of ``queue``, and one clock later the engine that is to have its descriptor.
+    chosen, choice_group : ``In``
+        The group whose turn it is, if any.
+    group : ``Out``, choice : ``In``, engine : ``In``
+        The group that was chosen, its queue whose turn it is, and one clock later the engine that
+        is to have a descriptor.
     take : ``Out(1)``
         Pulse: ``queue`` has its turn; its descriptor goes to ``target``.
     hold : ``In(1)``
@@ -130,7 +131,6 @@ class Dispatch(Component):
                 m.d.sync += [
                     beat.eq(0),
                     unwanted.eq(doomed.any()),
-                    self.queue.eq(self.choice),
                     self.group.eq(self.choice_group),
                 ]
                 with m.If(doomed.any()):
@@ -139,7 +139,10 @@ class Dispatch(Component):
                             m.d.sync += self.queue.eq(index)
                     m.next = "LOOK UP"
                 with m.Elif(self.chosen & ~self.hold):
-                    m.next = "LOOK UP"
+                    m.next = "PICK"
+            with m.State("PICK"):
+                m.d.sync += self.queue.eq(self.choice)
+                m.next = "LOOK UP"
             with m.State("LOOK UP"):
                 m.next = "FETCH"
             with m.State("FETCH"):

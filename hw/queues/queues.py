@@ -32,7 +32,7 @@ class WorkQueues(Component):
     gets descriptors of the queues of its group, in the order in which each queue took them; two of
     them stand ready for it. What a command does to queues comes in over ``control``.
 
-    **Timing**: a submission takes 11 clocks at 64 bits, a descriptor handed out 14, whichever
+    **Timing**: a submission takes 11 clocks at 64 bits, a descriptor handed out 15, whichever
     engines are busy. Reset: all queues disabled and empty, configuration as DSA §9.2 table 9-3 has
     it after one clock per queue.
 
@@ -235,6 +235,7 @@ class WorkQueues(Component):
             assign.group.eq(dispatch.group),
             assign.held.eq(ledger.held),
             dispatch.chosen.eq(turns.valid),
+            turns.chosen.eq(dispatch.group),
             dispatch.choice.eq(turns.choice),
             dispatch.choice_group.eq(turns.group),
             dispatch.engine.eq(assign.engine),

@@ -18,9 +18,9 @@ class ReadBuffers(Component):
     as many as are reserved for it, and beyond these it shares those that are reserved for nobody.
     Where all are reserved, a group that has none reserved gets one at a time.
 
-    **Timing**: a command passes one clock after it is offered, one in two clocks in all; the engine
-    that has waited since the oldest command comes first. A buffer that becomes free can be used
-    again two clocks later.
+    **Timing**: a command passes one clock after it is offered, one in three clocks in all; the
+    engine that has waited since the oldest command comes first. A buffer that becomes free can be
+    used again three clocks later.
 
     Parameters
     ----------
@@ -60,9 +60,9 @@ class ReadBuffers(Component):
         m = Module()
         engines = self._config.engines
         granted, grant = Signal(engines), Signal(engines)
-        # What a grant leaves over is known in the clock after the next.
-        recent = Signal()
-        m.d.sync += recent.eq(grant.any())
+        # What a grant leaves over is known three clocks later.
+        recent = Signal(2)
+        m.d.sync += recent.eq(Cat(recent[1:], grant.any()))
         asking = Signal(engines)
         for index, (source, target) in enumerate(zip(self.i, self.o, strict=True)):
             passing = granted[index]
@@ -77,7 +77,7 @@ class ReadBuffers(Component):
             with m.Elif(target.valid & target.ready):
                 m.d.sync += passing.eq(0)
         oldest = self._oldest(m, asking & self._room(m, grant), grant)
-        m.d.comb += grant.eq(Mux(recent, 0, oldest))
+        m.d.comb += grant.eq(Mux(recent.any(), 0, oldest))
         return m
 
     def _oldest(self, m, able, grant):
@@ -119,7 +119,8 @@ class ReadBuffers(Component):
                 below.eq((used < allowed) | (allowed == 0)),
             ]
             beyond.append(over)
-            may = below & (within | (shared + reserved < self._total))
+            may = Signal()
+            m.d.sync += may.eq(below & (within | (shared + reserved < self._total)))
             room |= Mux(may, group.engines, 0)
         m.d.comb += shared.eq(sum(beyond))
         return room

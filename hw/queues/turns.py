@@ -17,9 +17,9 @@ class Turns(Component):
     those turns every other group has one at most. Shares within a group are as the priorities over
     time; a group that may not have a turn holds up no other.
 
-    **Timing**: the choice follows ``ready`` and the credits by one clock and ``open`` at once;
-    starting anew costs two clocks. A choice that is taken must have been made two clocks or more
-    after the last one was.
+    **Timing**: what can be chosen follows ``ready`` and the credits by one clock and ``open`` at
+    once; starting anew costs two clocks. A group that is taken must have been chosen two clocks or
+    more after the last one was.
 
     Parameters
     ----------
@@ -34,8 +34,10 @@ class Turns(Component):
         For each group the bitmap of its queues; a queue is in one group at most.
     open : ``In(groups)``
         Groups that may have a turn.
-    valid : ``Out(1)``, choice : ``Out(range(queues))``, group : ``Out(range(groups))``
-        The queue whose turn it is, and its group.
+    valid : ``Out(1)``, group : ``Out(range(groups))``
+        The group whose turn it is.
+    chosen : ``In(range(groups))``, choice : ``Out(range(queues))``
+        A group that was chosen, and its queue whose turn it is.
     take : ``In(1)``, taken : ``In(range(queues))``, taken_group : ``In(range(groups))``
         Pulse: this queue, once chosen and ready ever since, has had its turn.
     load : ``In(queues)``, priority : ``In(4)``
@@ -51,8 +53,9 @@ class Turns(Component):
                 "members": In(data.ArrayLayout(config.queues, config.groups)),
                 "open": In(config.groups),
                 "valid": Out(1),
-                "choice": Out(index),
                 "group": Out(group),
+                "chosen": In(group),
+                "choice": Out(index),
                 "take": In(1),
                 "taken": In(index),
                 "taken_group": In(group),
@@ -98,7 +101,7 @@ class Turns(Component):
             with m.If(first[group]):
                 m.d.comb += self.group.eq(group)
         own, above = Signal(self._queues), Signal(self._queues)
-        m.d.comb += [own.eq(able & self.members[self.group]), above.eq(own & later)]
+        m.d.comb += [own.eq(able & self.members[self.chosen]), above.eq(own & later)]
         candidates = Mux(above.any(), above, own)
         for index in reversed(range(self._queues)):
             with m.If(candidates[index]):

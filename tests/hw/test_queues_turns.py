@@ -37,7 +37,10 @@ def serve(priorities, demands, groups=None, open_groups=lambda turn: -1):
             if not ctx.get(dut.valid):
                 await ctx.tick().repeat(2)
                 assert ctx.get(dut.valid), "starting anew takes two clocks"
-            choice, group = ctx.get(dut.choice), ctx.get(dut.group)
+            group = ctx.get(dut.group)
+            ctx.set(dut.chosen, group)
+            await ctx.tick()
+            choice = ctx.get(dut.choice)
             assert able >> choice & 1, "only queues with work get a turn"
             assert choice in groups[group]
             await ctx.tick()

@@ -77,7 +77,7 @@ class Differ(Component):
 
         m.d.comb += [
             # What is left of the beat in which differences were found, after this word.
-            on.eq((rest == 0) & (~self.o.valid | self.o.ready)),
+            on.eq(~self.o.valid | (self.o.ready & (rest == 0))),
             self.i.ready.eq(~taken | on),
             take.eq(self.i.valid & self.i.ready),
             unequal.eq(
@@ -86,7 +86,6 @@ class Differ(Component):
                     for k in range(lanes)
                 )
             ),
-            self.o.valid.eq(differs.any()),
             self.o.p.offset.eq(place + lane),
             self.idle.eq(~taken & ~self.o.valid),
         ]
@@ -104,12 +103,13 @@ class Differ(Component):
         with m.If(on):
             m.d.sync += [
                 taken.eq(0),
-                differs.eq(Mux(taken, unequal, 0)),
+                differs.eq(unequal),
+                self.o.valid.eq(taken & unequal.any()),
                 content.eq(beat.data),
                 place.eq(base),
             ]
         with m.Elif(self.o.ready):
-            m.d.sync += differs.eq(rest)
+            m.d.sync += [differs.eq(rest), self.o.valid.eq(rest.any())]
         with m.If(take):
             m.d.sync += [taken.eq(1), beat.eq(self.i.p), base.eq(self.offset)]
         return m

@@ -16,7 +16,7 @@ from .differ import Differ
 from .gather import Gather
 from .passage import Passage
 from .records import Job, Result, Token
-from .steps import Steps, doing
+from .steps import Steps
 
 
 class Execute(Component):
@@ -76,6 +76,7 @@ class Execute(Component):
     def elaborate(self, platform):
         m = Module()
         width, depth, job = self._config.data_width, self._depth, self.i.p
+        creates = Signal()
         m.submodules.steps = steps = Steps(self._config, depth)
         m.submodules.passage = passage = Passage(self._config, depth)
         m.submodules.differ = differ = Differ(width)
@@ -99,7 +100,9 @@ class Execute(Component):
             steps.summed.eq(crc.known),
             steps.block_bytes.eq(gather.block_bytes),
             passage.pattern.eq(job.source),
-            gather.limit_bytes.eq(Mux(doing(job, Opcode.CREATE_DELTA), job.operand_2[:32], 0)),
+            # Without any room, the first difference is found.
+            creates.eq(job.opcode == Opcode.CREATE_DELTA),
+            gather.limit_bytes.eq(Mux(creates, job.operand_2[:32], 0)),
             gather.clear.eq(steps.begin),
             gather.flush.eq(steps.flush),
             gather.recorded.eq(steps.recorded),
@@ -122,9 +125,8 @@ class Execute(Component):
 
     def _move_beats(self, m, steps, passage, differ, apply):
         """Beats of chunks to where they are wanted; writes from where they are made."""
-        beats, applies = passage.o_beat, Signal()
+        beats, applies = passage.o_beat, steps.kinds.applies
         m.d.comb += [
-            applies.eq(doing(self.i.p, Opcode.APPLY_DELTA)),
             passage.i_beat.payload.eq(self.i_read.p.data),
             passage.i_beat.valid.eq(self.i_read.valid & passage.wants),
             self.i_read.ready.eq(passage.i_beat.ready | steps.take),
@@ -156,7 +158,7 @@ class Execute(Component):
             write.data.eq(passage.o_write.p.data),
             write.en.eq(passage.store.replicate(words)),
         ]
-        with m.If(doing(self.i.p, Opcode.COMPARE_PATTERN)):
+        with m.If(steps.kinds.patterns):
             m.d.comb += differ.other.eq(self.i.p.destination.replicate(words))
         with m.If(steps.take):
             m.d.comb += [
@@ -196,21 +198,19 @@ class Execute(Component):
     def _conclude(self, m, steps, gather, apply, crc):
         """What is to be reported once the job is over."""
         job, result = self.i.p, Signal(Result)
-        compares = doing(job, Opcode.COMPARE, Opcode.COMPARE_PATTERN)
-        creates, applies = doing(job, Opcode.CREATE_DELTA), doing(job, Opcode.APPLY_DELTA)
-        sums = doing(job, Opcode.CRC, Opcode.COPY_CRC)
+        kinds = steps.kinds
         checks, met = (job.flags & Flag.CHECK_RESULT) != 0, Signal()
         m.d.comb += [
             result.status.eq(Status.SUCCESS),
             met.eq(
                 Mux(
-                    creates,
+                    kinds.creates,
                     job.expected.bit_select(result.result, 1),
                     job.expected[0] == result.result[0],
                 )
             ),
         ]
-        with m.If(job.fault != 0):
+        with m.If(kinds.faulty):
             m.d.comb += result.status.eq(job.fault)
         with m.Elif(apply.fault != 0):
             m.d.comb += result.status.eq(apply.fault)
@@ -218,19 +218,19 @@ class Execute(Component):
         with m.Elif(steps.failed & ~gather.exceeded):
             m.d.comb += result.status.eq(Status.HARDWARE)
             m.d.comb += result.bytes_completed.eq(
-                Mux(applies, apply.applied_bytes, steps.done_bytes)
+                Mux(kinds.applies, apply.applied_bytes, steps.done_bytes)
             )
-        with m.Elif(compares | creates):
+        with m.Elif(kinds.compares | kinds.creates):
             with m.If(gather.exceeded):
-                m.d.comb += result.result.eq(Mux(creates, 2, 1))
+                m.d.comb += result.result.eq(Mux(kinds.creates, 2, 1))
                 m.d.comb += result.bytes_completed.eq(
-                    Cat(Mux(creates, 0, gather.offset[:3]), gather.offset[3:])
+                    Cat(Mux(kinds.creates, 0, gather.offset[:3]), gather.offset[3:])
                 )
             with m.Else():
                 m.d.comb += result.result.eq(gather.total_bytes != 0)
             with m.If(checks & ~met):
                 m.d.comb += result.status.eq(Status.SUCCESS_PREDICATE)
             m.d.comb += result.value.eq(gather.total_bytes)
-        with m.Elif(sums):
+        with m.Elif(kinds.sums):
             m.d.comb += result.value.eq(crc.value)
         return result

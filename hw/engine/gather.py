@@ -25,7 +25,7 @@ class Gather(Component):
     -------
     i : ``In(stream.Signature(Difference))``
     limit_bytes : ``In(32)``
-        Room of the record, a multiple of 10.
+        Room of the record, a multiple of 10. Holds still from ``clear`` on.
     clear : ``In(1)``
         Begin a record; only while no difference is on its way.
     flush : ``In(1)``
@@ -65,9 +65,10 @@ class Gather(Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.pack = pack = DeltaPack()
-        fits = Signal()
+        # There is room for one entry more.
+        fits, total = Signal(), Signal(32)
         m.d.comb += [
-            fits.eq(self.total_bytes != self.limit_bytes),
+            total.eq(self.total_bytes + DELTA_BYTES),
             pack.i.valid.eq(self.i.valid & fits),
             pack.i.p.offset.eq(self.i.p.offset >> 3),
             pack.i.p.data.eq(self.i.p.data),
@@ -83,7 +84,8 @@ class Gather(Component):
             with m.If(fits):
                 m.d.sync += [
                     self.block_bytes.eq(self.block_bytes + DELTA_BYTES),
-                    self.total_bytes.eq(self.total_bytes + DELTA_BYTES),
+                    self.total_bytes.eq(total),
+                    fits.eq(total != self.limit_bytes),
                 ]
             with m.Elif(~self.exceeded):
                 m.d.sync += [self.exceeded.eq(1), self.offset.eq(self.i.p.offset)]
@@ -98,5 +100,6 @@ class Gather(Component):
                 self.block_bytes.eq(0),
                 self.o.p.place.eq(0),
                 self.exceeded.eq(0),
+                fits.eq(self.limit_bytes != 0),
             ]
         return m

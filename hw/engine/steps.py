@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Component, In, Out
 from ..pcie.records import ReadChunk, ReadStatus
 from ..regs import Config
 from ..regs.descriptor import Opcode
+from .kinds import KINDS, classify
 from .passage import Origin, Run
 from .records import Job, Token, TokenKind
 
@@ -15,11 +16,6 @@ FILL_BYTES = 4096
 
 RECORD_BYTES = 4000
 """Largest write of a delta record: whole beats, and no more than a write command can be."""
-
-
-def doing(job, *opcodes):
-    """Whether the job is one of these operations."""
-    return Cat(job.opcode == opcode for opcode in opcodes).any()
 
 
 class Steps(Component):
@@ -63,6 +59,8 @@ class Steps(Component):
         Where its first beat is stored, in the clock before it is taken.
     final : ``Out(1)``
         The chunk is the last one of the source.
+    kinds : ``Out(KINDS)``
+        Of the job, from the clock after its beginning on.
     begin : ``Out(1)``
         No job is under way: what is left of the one before is to be forgotten.
     flush : ``Out(1)``
@@ -104,6 +102,7 @@ class Steps(Component):
                 **dict.fromkeys(("store", "fold", "load", "final"), Out(1)),
                 "place": Out(range(depth)),
                 "begin": Out(1),
+                "kinds": Out(KINDS),
                 "flush": Out(1),
                 "recorded": Out(1),
                 "block_bytes": In(13),
@@ -118,9 +117,8 @@ class Steps(Component):
     def elaborate(self, platform):
         m = Module()
         job, run = self.i.p, self.o_run.p
-        fills = doing(job, Opcode.FILL) & (job.fault == 0)
-        again = doing(job, Opcode.DUALCAST) & (run.origin == Origin.CHUNK)
-        records = doing(job, Opcode.CREATE_DELTA) & run.writes
+        again = self.kinds.doubles & (run.origin == Origin.CHUNK)
+        records = self.kinds.creates & run.writes
         running, over, held = Signal(), Signal(), Signal()
         left, done = Signal(32), Signal(32)
         m.d.comb += [
@@ -139,9 +137,10 @@ class Steps(Component):
             with m.State("IDLE"):
                 m.d.comb += self.begin.eq(1)
                 m.d.sync += [self.done_bytes.eq(0), self.failed.eq(0), held.eq(0)]
+                m.d.sync += classify(job, self.kinds)
                 with m.If(self.i.valid):
                     m.next = "NEXT"
-                    with m.If(fills):
+                    with m.If((job.opcode == Opcode.FILL) & (job.fault == 0)):
                         m.next = "PLACE"
             with m.State("NEXT"):
                 self._describe_chunk(m)
@@ -184,7 +183,7 @@ class Steps(Component):
                         m.d.comb += self.recorded.eq(1)
                     with m.Else():
                         m.d.sync += self.done_bytes.eq(done)
-                    with m.If(fills & ~self.final):
+                    with m.If(self.kinds.fills & ~self.final):
                         m.next = "PLACE"
             with m.State("OVER"):
                 m.d.comb += [self.o_over.valid.eq(1), self.i.ready.eq(self.o_over.ready)]
@@ -198,16 +197,14 @@ class Steps(Component):
     def _address(self, m, fsm):
         """Where the next run goes, and what is written of a delta record."""
         job, run = self.i.p, self.o_run.p
-        pairs = doing(job, Opcode.COMPARE, Opcode.CREATE_DELTA)
-        # Compared with a pattern, or taken apart: what counts is the place in the source.
-        counts = doing(job, Opcode.COMPARE_PATTERN, Opcode.APPLY_DELTA)
+        kinds = self.kinds
         elsewhere, records = Signal(), fsm.ongoing("RECORD")
         base, address = Signal(64), Signal(64)
         recorded, drained, rest = Signal(32), Signal(13), Signal(13)
         m.d.comb += [
             self.place.eq(address[self._lanes_log2 :][: self._place_bits]),
             elsewhere.eq(fsm.ongoing("AGAIN") | records),
-            base.eq(Mux(counts, 0, Mux(pairs, job.source, job.destination))),
+            base.eq(Mux(kinds.counts, 0, Mux(kinds.pairs, job.source, job.destination))),
             address.eq(Mux(elsewhere, job.operand, base) + Mux(records, recorded, self.done_bytes)),
             rest.eq(self.block_bytes),
         ]
@@ -234,13 +231,12 @@ class Steps(Component):
 
     def _next(self, m, over):
         """Look at the next token, and begin what it asks for."""
-        job, kind = self.i.p, self.i_token.p.kind
-        idle, sums = Signal(), doing(job, Opcode.CRC, Opcode.COPY_CRC)
-        pairs = doing(job, Opcode.COMPARE, Opcode.CREATE_DELTA)
+        kinds, kind = self.kinds, self.i_token.p.kind
+        idle, sums, pairs = Signal(), kinds.sums, kinds.pairs
         first, ends = kind == TokenKind.SOURCE, kind == TokenKind.END
         unrecorded, waits = Signal(), Signal()
         m.d.comb += [
-            idle.eq(over | (job.fault != 0)),
+            idle.eq(over | kinds.faulty),
             # A block is recorded before the next one comes into its place.
             waits.eq((ends | (first & pairs)) & ~self.settled),
             unrecorded.eq((self.block_bytes != 0) & ~self.stopped & (ends | (first & ~idle))),
@@ -265,16 +261,16 @@ class Steps(Component):
                         m.d.sync += self.store.eq(1)
                     with m.Else():
                         m.d.sync += self.fold.eq(sums)
-                        with m.If(job.opcode != Opcode.CRC):
+                        with m.If(~kinds.only_sums):
                             m.next = "RUN"
 
     def _describe_chunk(self, m):
         """The run that a chunk becomes."""
-        job, run = self.i.p, self.o_run.p
+        run = self.o_run.p
         m.d.sync += [
             run.origin.eq(Origin.CHUNK),
-            run.writes.eq(doing(job, Opcode.MEMORY_MOVE, Opcode.DUALCAST, Opcode.COPY_CRC)),
-            run.keep.eq(doing(job, Opcode.DUALCAST)),
+            run.writes.eq(self.kinds.copies),
+            run.keep.eq(self.kinds.doubles),
             run.source.eq(self.chunk.address),
             run.length_bytes.eq(self.chunk.length_bytes),
         ]

@@ -109,15 +109,26 @@ class Dispatch(Component):
                 header.tenant.privileged.eq(entry.privileged),
             ]
 
+    def _choose(self, m, unwanted):
+        """Look for something to discard, or else for a group whose turn it is."""
+        doomed = Signal.like(self.affected)
+        m.d.comb += doomed.eq(Mux(self.discard & ~self.by_pasid, self.filled & self.affected, 0))
+        m.d.sync += [unwanted.eq(doomed.any()), self.group.eq(self.choice_group)]
+        with m.If(doomed.any()):
+            for index in reversed(range(len(doomed))):
+                with m.If(doomed[index]):
+                    m.d.sync += self.queue.eq(index)
+            m.next = "LOOK UP"
+        with m.Elif(self.chosen & ~self.hold):
+            m.next = "PICK"
+
     def elaborate(self, platform):
         m = Module()
         beat = Signal(range(max(self._beats, 2)))
         following = Signal.like(beat)
         header = Signal(Work)
-        doomed, staying = Signal.like(self.affected), Signal.like(self.affected)
-        unwanted, drain = Signal(), Signal()
+        staying, unwanted, drain = Signal.like(self.affected), Signal(), Signal()
         m.d.comb += [
-            doomed.eq(Mux(self.discard & ~self.by_pasid, self.filled & self.affected, 0)),
             self.ready.eq(self.filled & ~staying),
             self.slot_address.eq(Cat(following[: (self._beats - 1).bit_length()], self.head)),
             self.o.p.header.eq(header),
@@ -128,18 +139,8 @@ class Dispatch(Component):
         m.d.sync += staying.eq(staying & self.running)
         with m.FSM():
             with m.State("CHOOSE"):
-                m.d.sync += [
-                    beat.eq(0),
-                    unwanted.eq(doomed.any()),
-                    self.group.eq(self.choice_group),
-                ]
-                with m.If(doomed.any()):
-                    for index in reversed(range(len(doomed))):
-                        with m.If(doomed[index]):
-                            m.d.sync += self.queue.eq(index)
-                    m.next = "LOOK UP"
-                with m.Elif(self.chosen & ~self.hold):
-                    m.next = "PICK"
+                m.d.sync += beat.eq(0)
+                self._choose(m, unwanted)
             with m.State("PICK"):
                 m.d.sync += self.queue.eq(self.choice)
                 m.next = "LOOK UP"

@@ -178,6 +178,11 @@ class QueueTable(Component):
                     with m.If(access.write & access.strobe[bit // 8] & access.data[bit]):
                         m.d.comb += self.acknowledge.eq((word == 3) << index)
 
+        self._clear(m, write, sweep)
+        return m
+
+    def _clear(self, m, write, sweep):
+        """Set entries to initial values, which comes before what software writes."""
         initial = Const(RESET_ENTRY, QueueEntry)
         with m.If(~self.ready):
             m.d.sync += sweep.eq(sweep + 1)
@@ -191,7 +196,6 @@ class QueueTable(Component):
             ]
         with m.If(self.clear_all):
             m.d.sync += sweep.eq(0)
-        return m
 
     def _merge(self, m, merged, access, entry, word, active):
         """The entry after a write."""

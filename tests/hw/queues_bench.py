@@ -64,7 +64,7 @@ class QueuesBench(Bench):
     ``taken`` holds ``(engine, header, descriptor)`` in the order in which engines took them, and
     ``times`` the clock of each. An engine takes nothing while its bit is set in ``stalled``, and
     finishes what it took, in order, ``work_cycles`` later; nothing while its bit is set in
-    ``held``. ``extra`` descriptors are taken all the same. ``finished`` lists engines as they
+    ``held``; ``inside`` has what each holds. ``extra`` descriptors are taken all the same. ``finished`` lists engines as they
     finish.
     """
 
@@ -79,7 +79,7 @@ class QueuesBench(Bench):
         self.bells_held = False
         self.extra = 0
         self.work_cycles = 20
-        self._inside: list[list] = [[] for _ in range(config.engines)]
+        self.inside: list[list] = [[] for _ in range(config.engines)]
 
     def run(self, scenario):
         simulator = Simulator(instrument(self.dut))
@@ -126,13 +126,13 @@ class QueuesBench(Bench):
                 assert payload.last
                 self.taken.append((number, payload.header, word))
                 self.times.append(self.clock)
-                self._inside[number].append((payload.header.queue, self.clock + self.work_cycles))
+                self.inside[number].append((payload.header.queue, self.clock + self.work_cycles))
 
         return take
 
     def _finisher(self, number):
         async def finish(ctx):
-            inside = self._inside[number]
+            inside = self.inside[number]
             while True:
                 if inside and inside[0][1] <= self.clock and not self.held >> number & 1:
                     await self.offer(ctx, self.dut.i_done[number], {"queue": inside[0][0]})

@@ -236,3 +236,41 @@ def test_groups_that_make_no_sense_keep_the_device_disabled(groups, error):
         assert await bench.command(ctx, Command.ENABLE_DEVICE) == (error, 0)
 
     run(scenario)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_commands_end_only_when_nothing_of_their_queues_is_left(seed):
+    """Random work on three engines; drains, aborts and disables of one queue or both of a group."""
+
+    def left(bench, queues):
+        return [queue for inside in bench.inside for queue, _ in inside if queue in queues]
+
+    async def scenario(ctx, bench):
+        print(f"seed {seed}")
+        rng, number, accepted, discarded = bench.rng, 0, 0, False
+        await bench.group_up(ctx, ({0: {}, 1: {"priority": 3}}, [0, 2]), ({2: {}, 3: {}}, [1]))
+        for _ in range(14):
+            for _ in range(rng.randrange(12)):
+                bench.work_cycles = rng.randrange(1, 150)
+                bench.stalled = rng.choice((0, 0, 0b001, 0b110))
+                drain = {"opcode": Opcode.DRAIN} if rng.random() < 0.2 else {}
+                accepted += await bench.submit(ctx, rng.randrange(4), numbered(number, **drain))
+                number += 1
+            bench.stalled = 0
+            queues = rng.choice(((0,), (1,), (0, 1), (2, 3)))
+            code = rng.choice((Command.DRAIN_QUEUE, Command.ABORT_QUEUE, Command.DISABLE_QUEUE))
+            discarded |= code is Command.ABORT_QUEUE
+            operand = sum(1 << queue for queue in queues)
+            assert await bench.command(ctx, code, operand) == (0, 0)
+            assert left(bench, queues) == []
+            for queue in queues:
+                assert await bench.occupancy(ctx, queue) == 0
+                if code is Command.DISABLE_QUEUE:
+                    assert await bench.command(ctx, Command.ENABLE_QUEUE, queue) == (0, 0)
+        assert await bench.command(ctx, Command.DRAIN_ALL) == (0, 0)
+        numbers = [number_of(word) for _, _, word in bench.taken]
+        assert len(set(numbers)) == len(numbers) == len(bench.finished)
+        assert len(numbers) <= accepted
+        assert discarded or len(numbers) == accepted
+
+    run(scenario, seed=seed, pause=0.1)

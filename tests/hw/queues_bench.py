@@ -64,8 +64,8 @@ class QueuesBench(Bench):
     ``taken`` holds ``(engine, header, descriptor)`` in the order in which engines took them, and
     ``times`` the clock of each. An engine takes nothing while its bit is set in ``stalled``, and
     finishes what it took, in order, ``work_cycles`` later; nothing while its bit is set in
-    ``held``; ``inside`` has what each holds. ``extra`` descriptors are taken all the same. ``finished`` lists engines as they
-    finish.
+    ``held``; ``inside`` has what each holds. ``extra`` descriptors are taken all the same.
+    ``finished`` lists engines as they finish.
     """
 
     make = QueuesAndControl

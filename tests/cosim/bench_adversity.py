@@ -67,7 +67,7 @@ async def hardship(dut: Any) -> dict[str, Any]:
             skew = rng.randrange(9), rng.randrange(64)
             await copy(adi, rng.choice([1, 63, 512, 1500, 4096]), number + step, skew=skew)
             await (await adi.submit(Nop())).wait()
-        balanced(adi)
+        await balanced(adi)
         await device.destroy_adi(adi)
 
     tasks = [transport.start(tenant(number)) for number in range(TENANTS)]
@@ -121,7 +121,7 @@ async def fail(adi: Adi, fault: Fault, kind: str, after: int) -> None:
     for buffer in (source, destination):
         adi.free(buffer)
     await copy(adi, SIZE, after)
-    balanced(adi)
+    await balanced(adi)
 
 
 @bench(limit_cycles=50_000_000)

@@ -192,7 +192,7 @@ def test_adi_is_destroyed_while_its_deserted_work_is_drained():
         await cancel(task)
         await device.destroy_adi(adi)
         await copy(other, 64, 1)
-        balanced(other)
+        await balanced(other)
         await close(transport, device)
 
     run(play())

@@ -225,7 +225,7 @@ async def batches_and_single_operations_take_turns(transport: Transport) -> None
     for task in tasks:
         await task.join()
     for adi in adis:
-        balanced(adi)
+        await balanced(adi)
     await device.close()
     assert not device.errors
 
@@ -245,5 +245,5 @@ async def member_without_a_record_is_reported_with_its_index(transport: Transpor
     assert (report.name, report.pasid, report.batch_index) == ("HARDWARE", adi.pasid, 1)
     assert report.queue == adi.queue.index and report.opcode == 3
     await copy(adi, 64, 1)
-    balanced(adi)
+    await balanced(adi)
     await device.close()

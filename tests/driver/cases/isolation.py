@@ -30,7 +30,7 @@ async def handle_of_another_adi_is_refused(transport: Transport) -> None:
     assert victim.bells == thief.bells == 0
     for adi in (thief, victim):
         await copy(adi, 64, 5)
-        balanced(adi)
+        await balanced(adi)
     await device.close()
     assert not device.errors
 
@@ -50,7 +50,7 @@ async def pasid_of_another_adi_is_refused(transport: Transport) -> None:
     assert victim.bells == thief.bells == 0
     for adi in (thief, victim):
         await copy(adi, 64, 5)
-        balanced(adi)
+        await balanced(adi)
     await device.close()
 
 
@@ -82,5 +82,5 @@ async def refused_memory_fails_one_operation_only(transport: Transport) -> None:
     assert buffer.read() == bytes(64)
     for survivor in (adi, other):
         await copy(survivor, 64, 3)
-        balanced(survivor)
+        await balanced(survivor)
     await device.close()

@@ -131,6 +131,6 @@ async def random_work_of_all_kinds_is_exact(transport: Transport) -> None:
     for task in tasks:
         await task.join()
     for tenant in tenants:
-        balanced(tenant.adi)
+        await balanced(tenant.adi)
     await device.close()
     assert not device.errors and device.strays == 0

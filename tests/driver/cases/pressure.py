@@ -39,7 +39,7 @@ async def full_shared_queue_is_tried_again(transport: Transport) -> None:
     assert adi.retries > 0, "the queue was never full"
     for operation in operations:
         await operation.wait()
-    balanced(adi)
+    await balanced(adi)
     assert adi.submitted == 8
     await device.close()
     assert not device.errors
@@ -63,7 +63,7 @@ async def threshold_keeps_limited_portals_out(transport: Transport) -> None:
         await operation.wait()
     await queue.drain()
     assert await queue.occupancy() == 0
-    balanced(adi)
+    await balanced(adi)
     await device.close()
 
 
@@ -99,7 +99,7 @@ async def dedicated_queue_serves_one_adi_after_another(transport: Transport) -> 
         for operation in operations:
             await operation.wait()
         await copy(guest, 111, life)
-        balanced(adi)
+        await balanced(adi)
         await device.destroy_adi(adi)
     await device.close()
     assert not device.errors
@@ -120,7 +120,7 @@ async def dedicated_queue_overflow_is_reported(transport: Transport) -> None:
     assert (report.name, report.queue) == ("QUEUE_FULL", queue.index), report
     await queue.drain()
     await settle(transport)
-    balanced(adi)
+    await balanced(adi)
     await copy(adi, 64, 1)
     await device.close()
 
@@ -134,8 +134,8 @@ async def drain_waits_for_the_bells(transport: Transport) -> None:
     await adi.drain()
     assert adi.completed == adi.bells == 6, "the drain ended before the last bell"
     await neighbour.wait()
-    balanced(adi)
-    balanced(other)
+    await balanced(adi)
+    await balanced(other)
     await device.close()
 
 
@@ -160,7 +160,7 @@ async def abort_discards_one_adi_and_spares_the_other(transport: Transport) -> N
     await settle(transport)
     assert aborted > 0, "nothing was left to abort"
     assert adi.bells == bells, "an aborted operation rang"
-    balanced(other)
+    await balanced(other)
     await copy(adi, 64, 1)
     await device.close()
 

@@ -89,7 +89,7 @@ async def alone(transport: Transport, *settings: QueueSettings) -> tuple[Device,
 
 async def finish(device: Device, adi: Adi) -> None:
     """Close a device that has reported no error, after every bell of its ADI has rung."""
-    balanced(adi)
+    await balanced(adi)
     await device.close()
     assert not device.errors
 
@@ -128,8 +128,12 @@ async def copy(adi: Adi, size: int, seed: int, *, skew: tuple[int, int] = (0, 0)
     adi.free(destination)
 
 
-def balanced(adi: Adi) -> None:
-    """Every operation of an ADI has completed and rung once."""
+async def balanced(adi: Adi) -> None:
+    """Every operation of an ADI has completed and rung once.
+
+    The bell of one operation may find the record of another, whose own bell is still on its way.
+    """
+    await adi.drain()
     assert adi.submitted == adi.completed == adi.bells, (adi.submitted, adi.completed, adi.bells)
     assert adi.outstanding == 0
 

@@ -5,6 +5,7 @@ import pytest
 from driver import (
     Adi,
     CommandFailed,
+    Compare,
     Device,
     GroupSettings,
     MemoryMove,
@@ -56,7 +57,7 @@ async def each_group_has_engines_of_its_own(transport: Transport) -> None:
     assert not operations[-1].done, "the busy group was not busy for long enough"
     await _wait(operations)
     for adi in (busy, quick):
-        balanced(adi)
+        await balanced(adi)
     await device.close()
     assert not device.errors
 
@@ -74,7 +75,7 @@ async def engines_of_one_group_share_its_queues(transport: Transport) -> None:
             await _wait(operations)
         for adi in adis:
             await copy(adi, 100, 1)
-            balanced(adi)
+            await balanced(adi)
         await device.close()
         assert not device.errors
 
@@ -128,14 +129,24 @@ async def groups_that_make_no_sense_do_not_enable_the_device(transport: Transpor
 
 @case
 async def higher_priority_is_served_more_often(transport: Transport) -> None:
-    """The only engine is full of other work while both queues fill; then it takes from both."""
+    """The only engine is full of other work while both queues fill; then it takes from both.
+
+    The queues are dedicated: answers to deferrable writes would wait behind the engine's data.
+    """
     sizes = {32: 1, 16: 1, 15: 15}
-    settings = [QueueSettings(size=size, priority=level) for size, level in sizes.items()]
+    settings = [
+        QueueSettings(size=size, priority=level, mode=Mode.DEDICATED)
+        for size, level in sizes.items()
+    ]
     device = await Device.probe(transport, QUICK)
     queues = await device.start(settings, groups=[GroupSettings(queues=range(3), engines=[0])])
     blocker, slow, fast = [await device.create_adi(queue) for queue in queues]
-    held = await occupy(blocker, 3, 16384)
-    held += [await blocker.submit(Nop()) for _ in range(20)]
+    size = 32768
+    first, second = blocker.allocate(size), blocker.allocate(size)
+    held: list[Operation] = [
+        await blocker.submit(Compare(first.address, second.address, size)),
+        *[await blocker.submit(Nop()) for _ in range(20)],
+    ]
     pending = await occupy(slow, 12, 512)
     favoured = await occupy(fast, 12, 512)
     await _wait(favoured)
@@ -143,7 +154,7 @@ async def higher_priority_is_served_more_often(transport: Transport) -> None:
     assert late >= 6, f"only {late} of 12 operations of low priority were still waiting"
     await _wait(held + pending)
     for adi in (blocker, slow, fast):
-        balanced(adi)
+        await balanced(adi)
     await device.close()
     assert not device.errors
 
@@ -160,7 +171,7 @@ async def dedicated_queue_takes_descriptors_in_pieces(transport: Transport) -> N
     async with adi.batch() as batch:
         batch.noop()
         batch.noop()
-    balanced(adi)
+    await balanced(adi)
     await device.close()
     assert not device.errors
 
@@ -221,7 +232,7 @@ async def queue_that_runs_empty_interrupts_once(transport: Transport) -> None:
     assert bell.count == 2, "it rang twice for one request"
     with pytest.raises(SettingsError, match="occupancy limit is 0 to 16, not 17"):
         await queue.arm_occupancy(17)
-    balanced(adi)
+    await balanced(adi)
     await device.close()
     assert not device.errors and device.strays == 0
 
@@ -260,6 +271,6 @@ async def members_of_a_full_house_are_all_served(transport: Transport) -> None:
     for task in tasks:
         await task.join()
     for adi in adis:
-        balanced(adi)
+        await balanced(adi)
     await device.close()
     assert not device.errors

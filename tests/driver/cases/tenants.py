@@ -49,7 +49,7 @@ async def adi_lives_works_and_leaves(transport: Transport) -> None:
         await copy(adi, 700, round_)
         await (await adi.submit(Nop(), vector=1)).wait()
         assert [vector.bells for vector in adi.vectors] == [1, 1]
-        balanced(adi)
+        await balanced(adi)
         await device.destroy_adi(adi)
         assert device.free_vectors() == free
         for call in (adi.submit(Nop()), device.destroy_adi(adi)):
@@ -94,7 +94,7 @@ async def moves_of_every_size_and_alignment_are_exact(transport: Transport) -> N
             await copy(adi, 37, into * 16 + out, skew=(into, out))
     for into, out, size in ((61, 3, 300), (1, 63, 4097), (64, 1, 777), (5, 5, 2050)):
         await copy(adi, size, size, skew=(into, out))
-    balanced(adi)
+    await balanced(adi)
     await device.close()
     assert not device.errors
 
@@ -111,7 +111,7 @@ async def tenants_share_queues_without_touching_one_another(transport: Transport
             operations = [await adi.submit(Nop()) for _ in range(3)]
             for operation in operations:
                 await operation.wait()
-            balanced(adi)
+            await balanced(adi)
             await device.destroy_adi(adi)
 
     tasks = [transport.start(tenant(queues[seed % 2], seed)) for seed in range(8)]
@@ -144,7 +144,7 @@ async def operation_that_a_queue_does_not_allow_names_its_status(transport: Tran
         await adi.submit(move)
     await _fails((await adi.submit(move, check=False)).wait(), Status.BAD_OPCODE)
     await (await adi.submit(Nop())).wait()
-    balanced(adi)
+    await balanced(adi)
     await device.close()
 
 
@@ -163,7 +163,7 @@ async def work_survives_retargeted_vectors(transport: Transport) -> None:
         await copy(adi, 100 + number, number)
     working = False
     await task.join()
-    balanced(adi)
+    await balanced(adi)
     assert device.strays == 0
     await device.close()
 
@@ -240,10 +240,10 @@ async def random_churn_keeps_every_account(transport: Transport) -> None:
                     await adi.drain()
                     assert adi.outstanding == 0
                 case "rebirth":
-                    balanced(adi)
+                    await balanced(adi)
                     await device.destroy_adi(adi)
                     adi = await device.create_adi(queues[number % 3], vectors=2)
-            balanced(adi)
+            await balanced(adi)
         await device.destroy_adi(adi)
 
     tasks = [transport.start(tenant(number)) for number in range(9)]

@@ -66,7 +66,7 @@ async def errors_without_a_record_are_logged(transport: Transport) -> None:
     await copy(adi, 64, 1)
     await adi.drain()
     assert reports.count == 5, "what has a record is not logged"
-    balanced(adi)
+    await balanced(adi)
     await device.close()
 
 
@@ -126,7 +126,7 @@ async def abort_under_load_ends_batches_too(transport: Transport) -> None:
     assert ended > 0, "no batch was left to abort"
     assert len(written) == 16384 and destination.read() == bytes(16384), "aborted work wrote"
     assert adi.bells == bells, "aborted work rang"
-    balanced(spared)
+    await balanced(spared)
     await copy(adi, 64, 1)
     await device.close()
     assert not device.errors
@@ -156,7 +156,7 @@ async def drain_under_load_waits_for_batches_too(transport: Transport) -> None:
     for task in tasks:
         await task.join()
     for adi in adis:
-        balanced(adi)
+        await balanced(adi)
     await device.close()
     assert not device.errors
 
@@ -209,7 +209,7 @@ async def halted_device_recovers(transport: Transport) -> None:
         (queue,) = await device.start([SHARED])
         adi = await device.create_adi(queue)
         await copy(adi, 200, 4)
-        balanced(adi)
+        await balanced(adi)
         await device.destroy_adi(adi)
         await device.disable()
     assert device.strays == 0

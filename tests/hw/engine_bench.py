@@ -39,10 +39,12 @@ class EngineBench:
     ``("done", queue)`` and ``("error", record)``; ``times`` the clock of each.
     """
 
+    make = Engine
+
     def __init__(self, config: Config = CONFIG, *, seed: int = 1, pause: float = 0.0):
         print(f"seed {seed}")
         self.config, self.rng, self.pause = config, random.Random(seed), pause
-        self.dut = Engine(config)
+        self.dut = self.make(config)
         self.memory: dict[int, int] = {}
         self.log: list[tuple] = []
         self.times: list[int] = []
@@ -65,6 +67,7 @@ class EngineBench:
             settings = {"bus_master": 1, "pasid_enable": 1, "max_read_bytes": 512}
             ctx.set(self.dut.settings, settings)
             ctx.set(self.dut.user_interrupts, 1)
+            self.prepare(ctx)
             await ctx.tick()
             await scenario(ctx)
 
@@ -77,18 +80,29 @@ class EngineBench:
             self._serve_writes,
             self._acknowledge,
             self._note(self.dut.o_event, "event", lambda event: event.index),
-            self._note(self.dut.o_done, "done", lambda done: done.queue),
             self._note(self.dut.o_error, "error", lambda error: error),
+            *(self._note(port, "done", lambda done: done.queue) for port in self.dones()),
         ):
             simulator.add_testbench(sink, background=True)
         simulator.run()
+
+    def prepare(self, ctx):
+        """Set what else there is to be set."""
+
+    def works(self) -> list:
+        """Where descriptors go in, for each engine."""
+        return [self.dut.i_work]
+
+    def dones(self) -> list:
+        """Where engines say what is done."""
+        return [self.dut.o_done]
 
     def note(self, *entry):
         self.log.append(entry)
         self.times.append(self.clock)
 
-    async def submit(self, ctx, word: int, **header):
-        """Hand one descriptor over."""
+    async def submit(self, ctx, word: int, *, engine: int = 0, **header):
+        """Hand one descriptor to an engine."""
         width = self.config.data_width
         for beat in range(512 // width):
             payload = {
@@ -97,7 +111,7 @@ class EngineBench:
                 "first": beat == 0,
                 "last": beat == 512 // width - 1,
             }
-            await offer(ctx, self.dut.i_work, payload, self.rng, self.pause)
+            await offer(ctx, self.works()[engine], payload, self.rng, self.pause)
 
     async def take(self, ctx, port):
         while self.pause and self.rng.random() < self.pause:

@@ -11,11 +11,12 @@ from hw.engine.engine import Engine
 from hw.pcie.records import ReadStatus
 from hw.queues.queues import WorkQueues
 from hw.regs import Config
-from hw.regs.bar0 import GROUP_CONFIG, QUEUE_CONFIG, bar0
+from hw.regs.bar0 import GROUP_CONFIG, QUEUE_CONFIG
 from hw.regs.commands import Command
 from hw.regs.descriptor import COMPLETION, DESCRIPTOR, Flag, Opcode
 from sim.checkers.streams import instrument
 
+from .register_bench import Registers
 from .streams import offer
 
 WATCHDOG = 40_000
@@ -111,7 +112,7 @@ def descriptor(
     )
 
 
-class Bench:
+class Bench(Registers):
     """Drives :class:`Works` as host, root complex, requester and message storage.
 
     ``log`` holds what left, in order: ``("write", address, bytes, pasid)``, ``("event", ims,
@@ -121,9 +122,9 @@ class Bench:
     make = Works
 
     def __init__(self, config: Config = CONFIG, *, seed: int = 1, pause: float = 0.0):
-        self.config, self.rng, self.pause = config, random.Random(seed), pause
+        self.rng, self.pause = random.Random(seed), pause
         self.dut = self.make(config)
-        self.space = bar0(config)
+        super().__init__(config, self.dut.registers, self.dut.tables)
         self.memory: dict[int, int] = {}
         self.log: list[tuple] = []
         self.stages: list[str] = []
@@ -276,59 +277,10 @@ class Bench:
             else:
                 await ctx.tick()
 
-    # Registers
-
-    async def access(self, ctx, address, *, data=None, strobe=0xFF):
-        table = self.space.table("grpcfg").offset <= address < self.space.table("wqcfg").end
-        port = self.dut.tables if table else self.dut.registers
-        payload = {"address": address, "write": data is not None, "strobe": strobe}
-        await self.offer(ctx, port.access, payload | {"data": data or 0})
-        return await self.take(ctx, port.result)
-
-    async def read(self, ctx, address, size=8):
-        word = await self.access(ctx, address & ~7)
-        return word >> 8 * (address & 7) & ((1 << 8 * size) - 1)
-
-    async def write(self, ctx, address, data, size=8):
-        shift = address & 7
-        strobe = ((1 << size) - 1) << shift
-        await self.access(ctx, address & ~7, data=data << 8 * shift, strobe=strobe)
-
-    def offset(self, name):
-        return self.space.register(name).offset
-
-    async def get(self, ctx, name):
-        register = self.space.register(name)
-        value = 0
-        for word in range(-(-register.width // 64)):
-            size = min(8, register.size_bytes)
-            value |= await self.read(ctx, register.offset + 8 * word, size) << 64 * word
-        return register.unpack(value)
-
-    async def command(self, ctx, code, operand=0, *, interrupt=0):
-        """Run a command; returns its error code and result."""
-        await self.start(ctx, code, operand, interrupt=interrupt)
-        return await self.finish(ctx)
-
-    async def start(self, ctx, code, operand=0, *, interrupt=0):
-        word = operand | int(code) << 20 | interrupt << 31
-        await self.write(ctx, self.offset("cmd"), word, 4)
-
-    async def finish(self, ctx):
-        for _ in range(WATCHDOG):
-            status = await self.get(ctx, "cmdstatus")
-            if not status["active"]:
-                return status["error"], status["result"]
-        raise AssertionError("the command does not end")
-
     # Queues
 
     def queue_offset(self, queue, register):
         return self.space.table("wqcfg").entry(queue, register)
-
-    async def queue(self, ctx, queue, register):
-        layout = next(item for item in QUEUE_CONFIG if item.name == register)
-        return layout.unpack(await self.read(ctx, self.queue_offset(queue, register), 4))
 
     async def configure_queue(
         self,

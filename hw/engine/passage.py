@@ -64,7 +64,8 @@ class Passage(Component):
     A memory of beats stands beside the way: runs are read from it or stored in it, and for beats
     that are given away it is read in step, so that they can be compared with what lies in it.
 
-    **Timing**: one clock, one more if bytes move down, and the beats of the longer side.
+    **Timing**: one clock, one more if bytes move down, one more out of the memory, and the beats of
+    the longer side.
 
     Parameters
     ----------
@@ -139,13 +140,14 @@ class Passage(Component):
             m.d.sync += [opened.eq(~realign.last), self.offset.eq(self.offset + lanes)]
         with m.If(fresh):
             m.d.sync += self.offset.eq(run.offset - run.address[: lanes.bit_length() - 1])
-        self._take(m, realign, fresh, give)
+        self._take(m, realign, give)
         self._hand_on(m, realign, opened)
         return m
 
-    def _take(self, m, realign, fresh, give):
+    def _take(self, m, realign, give):
         """Beats from where the run is."""
-        run = self.i.p
+        run, beat = self.i.p, Signal(self._width)
+        loaded, staged, advance = Signal(), Signal(), Signal()
         with m.Switch(run.origin):
             with m.Case(Origin.CHUNK):
                 m.d.comb += [
@@ -162,10 +164,17 @@ class Passage(Component):
                 ]
             with m.Case(Origin.MEMORY):
                 m.d.comb += [
-                    realign.i.valid.eq(realign.more),
-                    realign.i.payload.eq(self.fetched),
-                    self.fetch.eq(Mux(fresh, self.i.valid, realign.i.ready)),
+                    realign.i.valid.eq(realign.more & staged),
+                    realign.i.payload.eq(beat),
+                    self.fetch.eq(self.i.valid & (~loaded | advance)),
                 ]
+        # What comes late out of the memory is registered before it is shifted.
+        m.d.comb += advance.eq(loaded & (~staged | realign.i.ready))
+        with m.If(advance):
+            m.d.sync += [beat.eq(self.fetched), staged.eq(1)]
+        m.d.sync += loaded.eq(self.i.valid & (run.origin == Origin.MEMORY))
+        with m.If(self.i.ready | ~self.i.valid):
+            m.d.sync += [loaded.eq(0), staged.eq(0)]
 
     def _hand_on(self, m, realign, opened):
         """Beats to a write, or away with the lanes that count."""

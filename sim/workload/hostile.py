@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from driver import Adi, Buffer, DriverError, Nop, Queue, Transport, Vector
 from driver.queues import PORTAL_BAR
 from hw.regs.bar2 import Portal, portal
-from hw.regs.descriptor import Flag
+from hw.regs.descriptor import COMPLETION_BYTES, Flag
 
 from .trials import Raw, Trials
 
 MESSAGES = 0xFEE0_0000
 """Where interrupt messages go."""
+
+SCRAP_BYTES = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class Hostile:
         self.stop = False
         self._transport, self._adi, self._dedicated = transport, adi, dedicated
         self._reach, self._trials, self._random = reach, trials, rng
-        self._scrap: Buffer = adi.allocate(4096, align=4096)
+        self._scrap: Buffer = adi.allocate(SCRAP_BYTES, align=SCRAP_BYTES)
+        self._record = 0
         self._deeds: dict[str, Callable[[], Awaitable[None]]] = {
             "ring another's vector": self._ring_others,
             "ring the device's own vector": self._ring_device,
@@ -120,8 +123,12 @@ class Hostile:
         self, raw: Raw | None = None, *, handle: int | None = None, pasid: int = 0
     ) -> bytes:
         descriptor = raw or Nop()
+        # A place of its own for each record, so that the host can tell whose it is.
+        self._record = (self._record + COMPLETION_BYTES) % SCRAP_BYTES
         return descriptor.encode(
-            pasid=pasid or self._adi.pasid, completion_address=self._scrap.address, handle=handle
+            pasid=pasid or self._adi.pasid,
+            completion_address=self._scrap.address + self._record,
+            handle=handle,
         )
 
     # Misdeeds

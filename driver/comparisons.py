@@ -204,7 +204,7 @@ class ApplyDelta(Silent):
     Parameters
     ----------
     delta_address, delta_bytes
-        The record and its size, a multiple of 10; with 0 nothing is done.
+        The record and its size, a multiple of 10, at least one.
     destination, size_bytes
         What it was made from: address and size, multiples of 8, apart from the record.
     """
@@ -227,10 +227,10 @@ class ApplyDelta(Silent):
                 f"not {self.size_bytes}"
             )
         highest = limits.max_transfer_bytes // DELTA_BYTES * DELTA_BYTES
-        if self.delta_bytes % DELTA_BYTES or self.delta_bytes > highest:
+        if self.delta_bytes % DELTA_BYTES or not 0 < self.delta_bytes <= highest:
             raise SettingsError(
                 f"the delta_bytes of a delta application on this queue is a multiple of "
-                f"{DELTA_BYTES} up to {highest}, not {self.delta_bytes}"
+                f"{DELTA_BYTES} from {DELTA_BYTES} to {highest}, not {self.delta_bytes}"
             )
         self.aligned(WORD_BYTES, destination=self.destination, size_bytes=self.size_bytes)
         self.apart(

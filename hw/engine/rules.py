@@ -8,7 +8,7 @@ addresses of Drain, Batch Error, the 16-byte pattern of Fill and the 64-bit CRC.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ..regs.descriptor import DELTA_LIMIT_BYTES, LAYOUTS, Flag, Opcode
+from ..regs.descriptor import DELTA_BYTES, DELTA_LIMIT_BYTES, LAYOUTS, Flag, Opcode
 
 _NONE = Flag(0)
 _ADDRESS_1 = Flag.ADDRESS_1_TRAFFIC_CLASS
@@ -152,7 +152,7 @@ RULES: dict[Opcode, Rule] = {
         writes=_sized("destination"),
         aligned={"destination": 8, "size_bytes": 8},
         limit_bytes=DELTA_LIMIT_BYTES,
-        least_bytes={"delta_bytes": 0},
+        least_bytes={"delta_bytes": DELTA_BYTES},
     ),
     Opcode.DUALCAST: Rule(
         flags=Flag.STRICT_ORDERING | _ADDRESS_1 | _ADDRESS_2 | _ADDRESS_3,

@@ -219,7 +219,7 @@ def _sizes(opcode: Opcode, fields: dict[str, int], terms: Terms) -> Status | Non
             return Status.BAD_VALUE
     if opcode is Opcode.APPLY_DELTA:
         size = fields["delta_bytes"]
-        if size % DELTA_BYTES or size > limit:
+        if not size or size % DELTA_BYTES or size > limit:
             return Status.BAD_VALUE
     return None
 

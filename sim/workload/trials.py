@@ -396,13 +396,14 @@ class Trials:
         target, here = self._place(1, size, ALIGNED)
         data = bytearray(self._random.randbytes(size))
         before = bytes(data)
-        count = min(size // ALIGNED, self._random.randrange(60), self._largest // DELTA_BYTES)
+        most = min(size // ALIGNED, 60, self._largest // DELTA_BYTES)
+        count = self._random.randint(1, most)
         record = b""
         for word in sorted(self._random.sample(range(size // ALIGNED), count)):
             fresh = self._random.randbytes(ALIGNED)
             data[ALIGNED * word : ALIGNED * (word + 1)] = fresh
             record += word.to_bytes(2, "little") + fresh
-        source, there = self._place(0, max(len(record), 1))
+        source, there = self._place(0, len(record))
         raw = self._raw(
             Opcode.APPLY_DELTA,
             delta_address=source,

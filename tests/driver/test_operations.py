@@ -163,7 +163,7 @@ def test_expected_result_of_a_comparison_is_a_bit(expected, byte, flag):
         ),
         (ApplyDelta(0, 0x104, 8, 10), "the destination of a delta application is a multiple of 8"),
         (ApplyDelta(0, 0x100, 12, 10), "the size_bytes of a delta application is a multiple of 8"),
-        (ApplyDelta(0, 0x100, 8, 15), "is a multiple of 10 up to 4090, not 15"),
+        (ApplyDelta(0, 0x100, 8, 15), "is a multiple of 10 from 10 to 4090, not 15"),
         (
             ApplyDelta(0x9C, 0x100, 8, 110),
             "delta record of a delta application at 0x9c overlaps its d",

@@ -148,7 +148,7 @@ def _contents(word: int, around: Around) -> Status:
             return Status.LIST_ALIGNMENT
     if opcode in (CREATE, APPLY):
         record = number(word, 48 if opcode == CREATE else 40, 4)
-        if record % 10 or record > limit or (opcode == CREATE and record < 80):
+        if record % 10 or record > limit or record < (80 if opcode == CREATE else 10):
             return Status.BAD_VALUE
         if second % 8 or size % 8 or (opcode == CREATE and first % 8):
             return Status.ADDRESS_ALIGNMENT

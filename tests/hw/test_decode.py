@@ -291,7 +291,7 @@ def test_room_for_a_delta_record_is_a_multiple_of_ten_within_bounds():
             ("max_delta_bytes", Opcode.CREATE_DELTA),
             ("delta_bytes", Opcode.APPLY_DELTA),
         ):
-            least = 80 if opcode == Opcode.CREATE_DELTA else 0
+            least = 80 if opcode == Opcode.CREATE_DELTA else 10
             fine = size % 10 == 0 and least <= size <= 1024
             word = descriptor(opcode, **{name: size})
             cases.append((word, Around(max_transfer_log2=10), FINE if fine else bad))

@@ -115,23 +115,6 @@ def test_seed_in_memory_may_lie_in_the_source_or_the_destination():
     check(cases)
 
 
-def test_empty_delta_record_overlaps_nothing():
-    check(
-        [
-            (
-                descriptor(
-                    Opcode.APPLY_DELTA,
-                    delta_bytes=size,
-                    delta_address=0x1_0003,
-                    destination=0x1_0000,
-                ),
-                size > 0,
-            )
-            for size in (0, 10, 0)
-        ]
-    )
-
-
 @pytest.mark.parametrize("seed", [1, 2])
 def test_large_runs_overlap_where_they_do(seed):
     print(f"seed {seed}")

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from driver import ApplyDelta, Delta, DeltaCorrupt, Transport
+from driver import ApplyDelta, Delta, DeltaCorrupt, DescriptorRefused, Transport
 from hw.regs.descriptor import Status
 
 from .registry import EMPTY, alone, case, finish, pattern
@@ -36,7 +36,8 @@ async def delta_record_makes_the_original_equal_to_the_modified(transport: Trans
         )
         assert raw == expected
         assert record.read(skew + found.size_bytes, 8) == EMPTY * 8
-        await adi.apply(place, found.size_bytes, original, size)
+        if changes:
+            await adi.apply(place, found.size_bytes, original, size)
         assert original.read() == bytes(altered), changes
     await finish(device, adi)
 
@@ -86,5 +87,8 @@ async def delta_record_that_is_none_is_reported(transport: Transport) -> None:
         for word in words[:good]:
             expected[8 * word : 8 * word + 8] = bytes([word + 1]) * 8
         assert buffer.read() == bytes(expected), words
-    await adi.run(ApplyDelta(record.address, buffer.address, 64, 0))
+    empty = ApplyDelta(record.address, buffer.address, 64, 0)
+    with pytest.raises(DescriptorRefused) as refused:
+        await (await adi.submit(empty, check=False)).wait()
+    assert refused.value.status == Status.BAD_VALUE
     await finish(device, adi)

@@ -408,6 +408,162 @@
 #define TOCSIN_DESCRIPTOR_SPECIFIC_WORD                   5
 #define TOCSIN_DESCRIPTOR_SPECIFIC_BITS                   192
 
+/* Operands of batch */
+#define TOCSIN_BATCH                                      0x0
+#define TOCSIN_BATCH_LIST_ADDRESS_WORD                    2
+#define TOCSIN_BATCH_LIST_ADDRESS_SHIFT                   0
+#define TOCSIN_BATCH_LIST_ADDRESS_MASK                    0xffffffffffffffffull
+#define TOCSIN_BATCH_COUNT_WORD                           4
+#define TOCSIN_BATCH_COUNT_SHIFT                          0
+#define TOCSIN_BATCH_COUNT_MASK                           0xffffffffull
+
+/* Operands of memory move */
+#define TOCSIN_MEMORY_MOVE                                0x0
+#define TOCSIN_MEMORY_MOVE_SOURCE_WORD                    2
+#define TOCSIN_MEMORY_MOVE_SOURCE_SHIFT                   0
+#define TOCSIN_MEMORY_MOVE_SOURCE_MASK                    0xffffffffffffffffull
+#define TOCSIN_MEMORY_MOVE_DESTINATION_WORD               3
+#define TOCSIN_MEMORY_MOVE_DESTINATION_SHIFT              0
+#define TOCSIN_MEMORY_MOVE_DESTINATION_MASK               0xffffffffffffffffull
+#define TOCSIN_MEMORY_MOVE_SIZE_BYTES_WORD                4
+#define TOCSIN_MEMORY_MOVE_SIZE_BYTES_SHIFT               0
+#define TOCSIN_MEMORY_MOVE_SIZE_BYTES_MASK                0xffffffffull
+
+/* Operands of fill */
+#define TOCSIN_FILL                                       0x0
+#define TOCSIN_FILL_PATTERN_WORD                          2
+#define TOCSIN_FILL_PATTERN_SHIFT                         0
+#define TOCSIN_FILL_PATTERN_MASK                          0xffffffffffffffffull
+#define TOCSIN_FILL_DESTINATION_WORD                      3
+#define TOCSIN_FILL_DESTINATION_SHIFT                     0
+#define TOCSIN_FILL_DESTINATION_MASK                      0xffffffffffffffffull
+#define TOCSIN_FILL_SIZE_BYTES_WORD                       4
+#define TOCSIN_FILL_SIZE_BYTES_SHIFT                      0
+#define TOCSIN_FILL_SIZE_BYTES_MASK                       0xffffffffull
+
+/* Operands of compare */
+#define TOCSIN_COMPARE                                    0x0
+#define TOCSIN_COMPARE_SOURCE_WORD                        2
+#define TOCSIN_COMPARE_SOURCE_SHIFT                       0
+#define TOCSIN_COMPARE_SOURCE_MASK                        0xffffffffffffffffull
+#define TOCSIN_COMPARE_SOURCE_2_WORD                      3
+#define TOCSIN_COMPARE_SOURCE_2_SHIFT                     0
+#define TOCSIN_COMPARE_SOURCE_2_MASK                      0xffffffffffffffffull
+#define TOCSIN_COMPARE_SIZE_BYTES_WORD                    4
+#define TOCSIN_COMPARE_SIZE_BYTES_SHIFT                   0
+#define TOCSIN_COMPARE_SIZE_BYTES_MASK                    0xffffffffull
+#define TOCSIN_COMPARE_EXPECTED_WORD                      5
+#define TOCSIN_COMPARE_EXPECTED_SHIFT                     0
+#define TOCSIN_COMPARE_EXPECTED_MASK                      0xffull
+
+/* Operands of compare pattern */
+#define TOCSIN_COMPARE_PATTERN                            0x0
+#define TOCSIN_COMPARE_PATTERN_SOURCE_WORD                2
+#define TOCSIN_COMPARE_PATTERN_SOURCE_SHIFT               0
+#define TOCSIN_COMPARE_PATTERN_SOURCE_MASK                0xffffffffffffffffull
+#define TOCSIN_COMPARE_PATTERN_PATTERN_WORD               3
+#define TOCSIN_COMPARE_PATTERN_PATTERN_SHIFT              0
+#define TOCSIN_COMPARE_PATTERN_PATTERN_MASK               0xffffffffffffffffull
+#define TOCSIN_COMPARE_PATTERN_SIZE_BYTES_WORD            4
+#define TOCSIN_COMPARE_PATTERN_SIZE_BYTES_SHIFT           0
+#define TOCSIN_COMPARE_PATTERN_SIZE_BYTES_MASK            0xffffffffull
+#define TOCSIN_COMPARE_PATTERN_EXPECTED_WORD              5
+#define TOCSIN_COMPARE_PATTERN_EXPECTED_SHIFT             0
+#define TOCSIN_COMPARE_PATTERN_EXPECTED_MASK              0xffull
+
+/* Operands of create delta */
+#define TOCSIN_CREATE_DELTA                               0x0
+#define TOCSIN_CREATE_DELTA_SOURCE_WORD                   2
+#define TOCSIN_CREATE_DELTA_SOURCE_SHIFT                  0
+#define TOCSIN_CREATE_DELTA_SOURCE_MASK                   0xffffffffffffffffull
+#define TOCSIN_CREATE_DELTA_SOURCE_2_WORD                 3
+#define TOCSIN_CREATE_DELTA_SOURCE_2_SHIFT                0
+#define TOCSIN_CREATE_DELTA_SOURCE_2_MASK                 0xffffffffffffffffull
+#define TOCSIN_CREATE_DELTA_SIZE_BYTES_WORD               4
+#define TOCSIN_CREATE_DELTA_SIZE_BYTES_SHIFT              0
+#define TOCSIN_CREATE_DELTA_SIZE_BYTES_MASK               0xffffffffull
+#define TOCSIN_CREATE_DELTA_DELTA_ADDRESS_WORD            5
+#define TOCSIN_CREATE_DELTA_DELTA_ADDRESS_SHIFT           0
+#define TOCSIN_CREATE_DELTA_DELTA_ADDRESS_MASK            0xffffffffffffffffull
+#define TOCSIN_CREATE_DELTA_MAX_DELTA_BYTES_WORD          6
+#define TOCSIN_CREATE_DELTA_MAX_DELTA_BYTES_SHIFT         0
+#define TOCSIN_CREATE_DELTA_MAX_DELTA_BYTES_MASK          0xffffffffull
+#define TOCSIN_CREATE_DELTA_EXPECTED_WORD                 7
+#define TOCSIN_CREATE_DELTA_EXPECTED_SHIFT                0
+#define TOCSIN_CREATE_DELTA_EXPECTED_MASK                 0xffull
+
+/* Operands of apply delta */
+#define TOCSIN_APPLY_DELTA                                0x0
+#define TOCSIN_APPLY_DELTA_DELTA_ADDRESS_WORD             2
+#define TOCSIN_APPLY_DELTA_DELTA_ADDRESS_SHIFT            0
+#define TOCSIN_APPLY_DELTA_DELTA_ADDRESS_MASK             0xffffffffffffffffull
+#define TOCSIN_APPLY_DELTA_DESTINATION_WORD               3
+#define TOCSIN_APPLY_DELTA_DESTINATION_SHIFT              0
+#define TOCSIN_APPLY_DELTA_DESTINATION_MASK               0xffffffffffffffffull
+#define TOCSIN_APPLY_DELTA_SIZE_BYTES_WORD                4
+#define TOCSIN_APPLY_DELTA_SIZE_BYTES_SHIFT               0
+#define TOCSIN_APPLY_DELTA_SIZE_BYTES_MASK                0xffffffffull
+#define TOCSIN_APPLY_DELTA_DELTA_BYTES_WORD               5
+#define TOCSIN_APPLY_DELTA_DELTA_BYTES_SHIFT              0
+#define TOCSIN_APPLY_DELTA_DELTA_BYTES_MASK               0xffffffffull
+
+/* Operands of dualcast */
+#define TOCSIN_DUALCAST                                   0x0
+#define TOCSIN_DUALCAST_SOURCE_WORD                       2
+#define TOCSIN_DUALCAST_SOURCE_SHIFT                      0
+#define TOCSIN_DUALCAST_SOURCE_MASK                       0xffffffffffffffffull
+#define TOCSIN_DUALCAST_DESTINATION_WORD                  3
+#define TOCSIN_DUALCAST_DESTINATION_SHIFT                 0
+#define TOCSIN_DUALCAST_DESTINATION_MASK                  0xffffffffffffffffull
+#define TOCSIN_DUALCAST_SIZE_BYTES_WORD                   4
+#define TOCSIN_DUALCAST_SIZE_BYTES_SHIFT                  0
+#define TOCSIN_DUALCAST_SIZE_BYTES_MASK                   0xffffffffull
+#define TOCSIN_DUALCAST_DESTINATION_2_WORD                5
+#define TOCSIN_DUALCAST_DESTINATION_2_SHIFT               0
+#define TOCSIN_DUALCAST_DESTINATION_2_MASK                0xffffffffffffffffull
+
+/* Operands of crc */
+#define TOCSIN_CRC                                        0x0
+#define TOCSIN_CRC_SOURCE_WORD                            2
+#define TOCSIN_CRC_SOURCE_SHIFT                           0
+#define TOCSIN_CRC_SOURCE_MASK                            0xffffffffffffffffull
+#define TOCSIN_CRC_SIZE_BYTES_WORD                        4
+#define TOCSIN_CRC_SIZE_BYTES_SHIFT                       0
+#define TOCSIN_CRC_SIZE_BYTES_MASK                        0xffffffffull
+#define TOCSIN_CRC_SEED_WORD                              5
+#define TOCSIN_CRC_SEED_SHIFT                             0
+#define TOCSIN_CRC_SEED_MASK                              0xffffffffull
+#define TOCSIN_CRC_SEED_ADDRESS_WORD                      6
+#define TOCSIN_CRC_SEED_ADDRESS_SHIFT                     0
+#define TOCSIN_CRC_SEED_ADDRESS_MASK                      0xffffffffffffffffull
+
+/* Operands of copy crc */
+#define TOCSIN_COPY_CRC                                   0x0
+#define TOCSIN_COPY_CRC_SOURCE_WORD                       2
+#define TOCSIN_COPY_CRC_SOURCE_SHIFT                      0
+#define TOCSIN_COPY_CRC_SOURCE_MASK                       0xffffffffffffffffull
+#define TOCSIN_COPY_CRC_DESTINATION_WORD                  3
+#define TOCSIN_COPY_CRC_DESTINATION_SHIFT                 0
+#define TOCSIN_COPY_CRC_DESTINATION_MASK                  0xffffffffffffffffull
+#define TOCSIN_COPY_CRC_SIZE_BYTES_WORD                   4
+#define TOCSIN_COPY_CRC_SIZE_BYTES_SHIFT                  0
+#define TOCSIN_COPY_CRC_SIZE_BYTES_MASK                   0xffffffffull
+#define TOCSIN_COPY_CRC_SEED_WORD                         5
+#define TOCSIN_COPY_CRC_SEED_SHIFT                        0
+#define TOCSIN_COPY_CRC_SEED_MASK                         0xffffffffull
+#define TOCSIN_COPY_CRC_SEED_ADDRESS_WORD                 6
+#define TOCSIN_COPY_CRC_SEED_ADDRESS_SHIFT                0
+#define TOCSIN_COPY_CRC_SEED_ADDRESS_MASK                 0xffffffffffffffffull
+
+/* Operands of cache flush */
+#define TOCSIN_CACHE_FLUSH                                0x0
+#define TOCSIN_CACHE_FLUSH_DESTINATION_WORD               3
+#define TOCSIN_CACHE_FLUSH_DESTINATION_SHIFT              0
+#define TOCSIN_CACHE_FLUSH_DESTINATION_MASK               0xffffffffffffffffull
+#define TOCSIN_CACHE_FLUSH_SIZE_BYTES_WORD                4
+#define TOCSIN_CACHE_FLUSH_SIZE_BYTES_SHIFT               0
+#define TOCSIN_CACHE_FLUSH_SIZE_BYTES_MASK                0xffffffffull
+
 /* A completion record */
 #define TOCSIN_COMPLETION                                 0x0
 #define TOCSIN_COMPLETION_STATUS_WORD                     0
@@ -430,6 +586,68 @@
 #define TOCSIN_COMPLETION_INVALID_FLAGS_MASK              0xffffffffull
 #define TOCSIN_COMPLETION_SPECIFIC_WORD                   2
 #define TOCSIN_COMPLETION_SPECIFIC_BITS                   96
+
+/* What operations have found, in their completion records */
+#define TOCSIN_COMPLETION_RESULTS                         0x0
+#define TOCSIN_COMPLETION_RESULTS_STATUS_WORD             0
+#define TOCSIN_COMPLETION_RESULTS_STATUS_SHIFT            0
+#define TOCSIN_COMPLETION_RESULTS_STATUS_MASK             0xffull
+#define TOCSIN_COMPLETION_RESULTS_RESULT_WORD             0
+#define TOCSIN_COMPLETION_RESULTS_RESULT_SHIFT            8
+#define TOCSIN_COMPLETION_RESULTS_RESULT_MASK             0xff00ull
+#define TOCSIN_COMPLETION_RESULTS_BYTES_COMPLETED_WORD    0
+#define TOCSIN_COMPLETION_RESULTS_BYTES_COMPLETED_SHIFT   32
+#define TOCSIN_COMPLETION_RESULTS_BYTES_COMPLETED_MASK    0xffffffff00000000ull
+#define TOCSIN_COMPLETION_RESULTS_VALUE_WORD              2
+#define TOCSIN_COMPLETION_RESULTS_VALUE_SHIFT             0
+#define TOCSIN_COMPLETION_RESULTS_VALUE_MASK              0xffffffffull
+
+/* An entry of the event log */
+#define TOCSIN_EVENT                                      0x0
+#define TOCSIN_EVENT_DESCRIPTOR_VALID_WORD                0
+#define TOCSIN_EVENT_DESCRIPTOR_VALID_SHIFT               2
+#define TOCSIN_EVENT_DESCRIPTOR_VALID_MASK                0x4ull
+#define TOCSIN_EVENT_QUEUE_VALID_WORD                     0
+#define TOCSIN_EVENT_QUEUE_VALID_SHIFT                    3
+#define TOCSIN_EVENT_QUEUE_VALID_MASK                     0x8ull
+#define TOCSIN_EVENT_BATCH_WORD                           0
+#define TOCSIN_EVENT_BATCH_SHIFT                          4
+#define TOCSIN_EVENT_BATCH_MASK                           0x10ull
+#define TOCSIN_EVENT_WRITE_WORD                           0
+#define TOCSIN_EVENT_WRITE_SHIFT                          5
+#define TOCSIN_EVENT_WRITE_MASK                           0x20ull
+#define TOCSIN_EVENT_PRIVILEGED_WORD                      0
+#define TOCSIN_EVENT_PRIVILEGED_SHIFT                     6
+#define TOCSIN_EVENT_PRIVILEGED_MASK                      0x40ull
+#define TOCSIN_EVENT_INFO_VALID_WORD                      0
+#define TOCSIN_EVENT_INFO_VALID_SHIFT                     7
+#define TOCSIN_EVENT_INFO_VALID_MASK                      0x80ull
+#define TOCSIN_EVENT_CODE_WORD                            0
+#define TOCSIN_EVENT_CODE_SHIFT                           8
+#define TOCSIN_EVENT_CODE_MASK                            0xff00ull
+#define TOCSIN_EVENT_QUEUE_WORD                           0
+#define TOCSIN_EVENT_QUEUE_SHIFT                          16
+#define TOCSIN_EVENT_QUEUE_MASK                           0xff0000ull
+#define TOCSIN_EVENT_BATCH_IDENTIFIER_WORD                0
+#define TOCSIN_EVENT_BATCH_IDENTIFIER_SHIFT               24
+#define TOCSIN_EVENT_BATCH_IDENTIFIER_MASK                0xff000000ull
+#define TOCSIN_EVENT_OPCODE_WORD                          0
+#define TOCSIN_EVENT_OPCODE_SHIFT                         32
+#define TOCSIN_EVENT_OPCODE_MASK                          0xff00000000ull
+#define TOCSIN_EVENT_PASID_WORD                           0
+#define TOCSIN_EVENT_PASID_SHIFT                          40
+#define TOCSIN_EVENT_PASID_MASK                           0xfffff0000000000ull
+#define TOCSIN_EVENT_BATCH_INDEX_WORD                     1
+#define TOCSIN_EVENT_BATCH_INDEX_SHIFT                    0
+#define TOCSIN_EVENT_BATCH_INDEX_MASK                     0xffffull
+#define TOCSIN_EVENT_INFO_WORD                            1
+#define TOCSIN_EVENT_INFO_SHIFT                           32
+#define TOCSIN_EVENT_INFO_MASK                            0xffffffff00000000ull
+#define TOCSIN_EVENT_ADDRESS_WORD                         2
+#define TOCSIN_EVENT_ADDRESS_SHIFT                        0
+#define TOCSIN_EVENT_ADDRESS_MASK                         0xffffffffffffffffull
+#define TOCSIN_EVENT_COMPLETION_WORD                      4
+#define TOCSIN_EVENT_COMPLETION_BITS                      256
 
 /* Command codes; the operand of each is in its comment. */
 #define TOCSIN_COMMAND_ENABLE_DEVICE                      0x1
@@ -583,6 +801,8 @@
 #define TOCSIN_GROUP_CONFIG_BYTES                         64
 #define TOCSIN_DESCRIPTOR_BYTES                           64
 #define TOCSIN_COMPLETION_BYTES                           32
+#define TOCSIN_DELTA_BYTES                                10
+#define TOCSIN_EVENT_BYTES                                64
 #define TOCSIN_PORTAL_PAGE_BYTES                          0x1000
 #define TOCSIN_PORTALS_PER_QUEUE                          4
 #define TOCSIN_PORTAL_LIMITED                             1

@@ -7,7 +7,7 @@ shows by comparison.
 import enum
 from collections.abc import Iterable, Iterator
 
-from . import bar0, bar2, commands, descriptor
+from . import bar0, bar2, commands, descriptor, event_log
 from .config import Config
 from .configspace import DVSEC_TOCSIN, Capability, capabilities
 from .schema import Field, Register
@@ -54,10 +54,32 @@ def markdown(config: Config) -> str:
         ),
         "#### A descriptor, as a portal takes it",
         _fields(descriptor.DESCRIPTOR),
+        "#### What each operation reads in its descriptor",
+        _rows(
+            ("opcode", "operation", "operands"),
+            (
+                (
+                    f"{int(opcode):#04x}",
+                    opcode.name.replace("_", " ").capitalize(),
+                    "<br>".join(f"{f.bits} `{f.name}`" for f in operands(opcode)) or "none",
+                )
+                for opcode in descriptor.Opcode
+            ),
+        ),
         "#### A completion record, as the device writes it",
         _fields(descriptor.COMPLETION),
+        "#### What operations have found, in their completion records",
+        _fields(descriptor.RESULTS),
+        "#### An entry of the event log, in host memory",
+        _fields(event_log.EVENT),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def operands(opcode: descriptor.Opcode) -> list[Field]:
+    """The fields of a descriptor that only some operations have, as this one has them."""
+    common = {item.name for item in descriptor.LAYOUTS[descriptor.Opcode.NOP].fields}
+    return [item for item in descriptor.LAYOUTS[opcode].fields if item.name not in common]
 
 
 def replace(text: str, mark: str, body: str) -> str:
@@ -117,6 +139,8 @@ def c_header() -> str:
             ("GROUP_CONFIG_BYTES", str(bar0.GROUP_CONFIG_BYTES)),
             ("DESCRIPTOR_BYTES", str(descriptor.DESCRIPTOR_BYTES)),
             ("COMPLETION_BYTES", str(descriptor.COMPLETION_BYTES)),
+            ("DELTA_BYTES", str(descriptor.DELTA_BYTES)),
+            ("EVENT_BYTES", str(event_log.EVENT_BYTES)),
             ("PORTAL_PAGE_BYTES", f"{bar2.PAGE_BYTES:#x}"),
             ("PORTALS_PER_QUEUE", str(bar2.PORTALS_PER_QUEUE)),
             ("PORTAL_LIMITED", str(int(bar2.Portal.LIMITED))),
@@ -134,7 +158,13 @@ def _groups() -> Iterator[tuple[str, str, Iterable[Register]]]:
     yield "A group's configuration", "GRPCFG_", bar0.GROUP_CONFIG
     yield "A queue's configuration", "WQCFG_", bar0.QUEUE_CONFIG
     yield "A descriptor", "", (descriptor.DESCRIPTOR,)
+    for opcode in descriptor.Opcode:
+        if own := operands(opcode):
+            name = opcode.name.lower()
+            yield f"Operands of {name.replace('_', ' ')}", "", (Register(name, 0, tuple(own), 512),)
     yield "A completion record", "", (descriptor.COMPLETION,)
+    yield "What operations have found, in their completion records", "", (descriptor.RESULTS,)
+    yield "An entry of the event log", "", (event_log.EVENT,)
 
 
 def _define(name: str, value: str) -> str:

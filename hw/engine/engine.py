@@ -32,8 +32,9 @@ class Engine(Component):
     descriptors are finished in order, all writes before a Drain descriptor's record leave before
     it. Members of a batch are executed like descriptors of the queues and in turn with them.
 
-    **Timing**: a descriptor every 20 clocks; a no-op with record and interrupt takes 40 clocks and
-    what the requester takes to hand the record on.
+    **Timing**: a descriptor every 16 clocks at 64 bits; a long move takes 65 to 67 clocks for 512
+    bytes. The record of a no-op with interrupt has left 29 clocks after the descriptor's first
+    beat, its event 2 clocks after the record was accepted.
 
     **Errors**: a read that fails ends its operation with status 0x20 (DSA §5.8.1);
     ``bytes_completed`` says where. Whatever a descriptor contains, it ends.

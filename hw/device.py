@@ -145,12 +145,6 @@ class Device(Component):
             store.reset_ims.eq(control.reset_ims),
             control.store_busy.eq(store.busy),
             queues.staged.eq(control.staged),
-            control.occupancy.eq(
-                queues.o_event.valid
-                & queues.o_event.ready
-                & ~queues.o_event.p.ims
-                & (queues.o_event.p.index == 0)
-            ),
             engines.groups.eq(control.queues.groups),
             engines.user_interrupts.eq(control.user_interrupts),
         ]

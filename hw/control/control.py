@@ -58,8 +58,6 @@ class Control(Component):
         Which descriptors the engine is to abandon.
     user_interrupts : ``Out(1)``
         Unprivileged descriptors may ask for interrupts (GENCFG).
-    occupancy : ``In(1)``
-        Pulse: vector 0 of the MSI-X table tells that a queue has room.
     staged : ``Out(1)``
         Portals take descriptors in pieces.
     store_busy : ``In(1)``
@@ -82,7 +80,6 @@ class Control(Component):
                 "queues": Out(QueueControl(config)),
                 "abandon": Out(Abandon(config)),
                 "user_interrupts": Out(1),
-                "occupancy": In(1),
                 "staged": Out(1),
                 "store_busy": In(1),
                 "reset_ims": Out(1),
@@ -186,7 +183,7 @@ class Control(Component):
         ]
 
     def _ring(self, m, runner, registers, errors, log):
-        """Causes, and the vector that announces them; queues ring it themselves."""
+        """Causes, and the vector that announces them."""
         intcause = bar0(self._config).register("intcause")
         causes = {
             "error": errors.raised & self._bit(registers.genctrl, "genctrl", "error_interrupt"),
@@ -197,8 +194,7 @@ class Control(Component):
         }
         for name, cause in causes.items():
             m.d.comb += registers.cause[intcause[name].lsb].eq(cause)
-        m.d.comb += registers.cause[intcause["occupancy"].lsb].eq(self.occupancy)
-        with m.If(Cat(causes.values()).any()):
+        with m.If(registers.cause.any()):
             m.d.sync += self.o_event.valid.eq(1)
         with m.Elif(self.o_event.ready):
             m.d.sync += self.o_event.valid.eq(0)

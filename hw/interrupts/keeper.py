@@ -51,7 +51,7 @@ class Keeper(Component):
     **Timing**: in clocks, from the offer of an access at rest: a read of an entry is answered after
     7, a write after 8, a read of pending bits after 71; 3 more if events and checks come without
     pause. Accesses without pause take 11 or 12 each, reads of pending bits 75. A sweep takes one
-    for each vector. In a rescan each look takes one, and a pending bit that is found 10 more; the
+    for each vector. In a rescan each look takes one, and a pending bit that is found 9 more; the
     rest of a turn takes 9. Between two turns at least one event can enter, and 16 between two turns
     of a rescan: until then there are 16 accesses at most, only the last of them a read of pending
     bits, which takes 256.
@@ -128,19 +128,29 @@ class Keeper(Component):
         self._accept = Signal()
         # Reads of pending bits on their way.
         self._asked, self._answered = Signal(), Signal()
+        self._gathers = gathers = Signal()
 
         access = self.csr.access.p
         is_msix = places.is_msix(walker.place)
         # A clock old, which does no harm: whatever rises later starts a rescan.
         self._allowed = Signal()
+        vector = self.turn.vector
         m.d.sync += [
+            # Kinds of turns; they are told apart before a turn leaves ``Drain``.
+            walker.walks.eq(self._for_scan | self._sweep_due),
+            gathers.eq(self._window_now == Window.MSIX_PENDING),
             self._allowed.eq(Mux(is_msix, self.allow_msix, self.allow_ims)),
-            self.turn.vector.eq(places.vector(walker.place)),
+            vector.index.eq(walker.place),
+            vector.ims.eq(~is_msix),
         ]
+        # Outermost, so that it becomes the synchronous reset of the register.
+        with m.If(is_msix):
+            m.d.sync += vector.index[places.msix_bits :].eq(0)
         m.d.comb += [
             self.hold.eq(1),
             self.busy.eq(1),
             self.place.eq(walker.place),
+            walker.offset.eq(Mux(gathers, step[:WORD_LOG2], 0)),
             self.csr.access.ready.eq(self._accept),
             self.csr.result.payload.eq(word.word),
             word.window.eq(self._window_now),
@@ -158,6 +168,7 @@ class Keeper(Component):
             m.d.sync += step.eq(0)
         m.d.sync += [self._answered.eq(self._asked), self._asked.eq(0), self._accept.eq(0)]
         self._inside = self._filter(m)
+        self._write_data(m)
         with m.FSM(init="Rest") as self._states:
             self._rest(m)
             self._drain(m)
@@ -168,7 +179,6 @@ class Keeper(Component):
             self._gather(m)
             self._scan(m)
         self._requests(m)
-        self._write_data(m)
         return m
 
     def _requests(self, m):
@@ -195,7 +205,6 @@ class Keeper(Component):
                 self.hold.eq(self._reset),
                 self.busy.eq(asks | self._sweep_due | self._scanning),
                 self._advance_step.eq(~rested),
-                self._walker.resume.eq(self._sweep_due | scan),
                 self._walker.rewind.eq(asks),
             ]
             m.d.sync += [
@@ -220,7 +229,7 @@ class Keeper(Component):
         with m.State("Drain"):
             m.d.comb += [
                 self._word.clear.eq(1),
-                self._walker.enter.eq(~self._for_scan & ~self._sweep_due),
+                self._walker.enter.eq(1),
                 self._walker.entry.eq(
                     self._windows.place(self._places, self._window_now.as_value(), address)
                 ),
@@ -242,6 +251,8 @@ class Keeper(Component):
             m.d.comb += [
                 self._walker.advance.eq(1),
                 self.clear.eq(self._reset | ~is_msix),
+            ]
+            m.d.sync += [
                 self.write.ims_address.eq(1),
                 self.write.ims_data.eq(1),
                 self.write.msix_address.eq(self._reset),
@@ -251,15 +262,13 @@ class Keeper(Component):
                 self.permission_write.msix.eq(1),
             ]
             with m.If(self._walker.at_end):
-                # A rescan that was under way starts anew: the bookmark is at the beginning.
+                # A rescan that was under way starts anew.
+                m.d.comb += self._walker.rewind.eq(1)
                 m.d.sync += [self._reset.eq(0), self._sweep_due.eq(0)]
                 m.next = "Rest"
 
     def _look_up(self, m):
         """Send a look-up through the pipes, and take the entry when it comes out."""
-        with m.State("Return"):
-            m.d.comb += self._walker.resume.eq(1)
-            m.next = "Settle"
         with m.State("Settle"):
             m.next = "Ask"
         with m.State("Ask"):
@@ -276,6 +285,7 @@ class Keeper(Component):
             with m.If(self._for_scan):
                 m.next = "Judge"
             with m.Elif(self._is_write):
+                self._choose(m)
                 m.next = "Write"
             with m.Else():
                 m.d.sync += self._accept.eq(1)
@@ -286,49 +296,63 @@ class Keeper(Component):
                 m.next = "Send"
             with m.Else():
                 m.d.comb += self._walker.advance.eq(1)
-                m.next = "Skip"
-        with m.State("Skip"):
-            # The bookmark is two clocks behind, and has to get past this entry.
-            m.next = "Drain"
+                m.next = "Scan"
 
     def _write_data(self, m):
-        """What is written always comes from the word; the states decide which part of it."""
+        """What is written always comes from the word; the states decide a clock before which part.
+
+        A clock, because their decision comes late, and tables may lie far apart.
+        """
         word, write, permission = self._word.word, self.write, self.permission_write
-        m.d.comb += [
+        self._reset_value = reset_value = Signal()
+        m.d.sync += [
+            write.ims_address.eq(0),
+            write.ims_data.eq(0),
+            write.msix_address.eq(0),
+            write.msix_data.eq(0),
+            write.msix_ignore.eq(0),
+            permission.ims.eq(0),
+            permission.msix.eq(0),
+            reset_value.eq(self._sweep_due),
             write.index.eq(self._walker.place),
+            permission.index.eq(self._walker.place),
+        ]
+        m.d.comb += [
             write.entry.address.eq(word[2:]),
             write.entry.data.eq(word[:32]),
-            write.entry.mask.eq(word[32] | self._sweep_due),
+            write.entry.mask.eq(word[32] | reset_value),
             write.entry.ignore.eq(word[34]),
             write.msix_ignore_value.eq(word[2]),
-            permission.index.eq(self._walker.place),
             permission.ims_permission.eq(Cat(word[35], word[44:])),
             permission.msix_permission.eq(Cat(word[3], word[12:32])),
         ]
 
-    def _write(self, m):
+    def _choose(self, m):
+        """Say which parts are written in the next clock."""
         write = self.write
+        with m.Switch(self._window_now):
+            with m.Case(Window.IMS):
+                m.d.sync += [
+                    write.ims_address.eq(~self._upper & self._inside),
+                    write.ims_data.eq(self._upper),
+                    self.permission_write.ims.eq(self._upper),
+                ]
+            with m.Case(Window.MSIX):
+                m.d.sync += [
+                    write.msix_address.eq(~self._upper),
+                    write.msix_data.eq(self._upper),
+                ]
+            with m.Case(Window.MSIX_PERMISSION):
+                m.d.sync += [
+                    write.msix_ignore.eq(1),
+                    self.permission_write.msix.eq(1),
+                ]
+
+    def _write(self, m):
         waits = self._was_pending & ~self._word.word[32] & self._allowed
         with m.State("Write"):
             m.d.sync += self._accept.eq(1)
             m.next = "Answer"
-            with m.Switch(self._window_now):
-                with m.Case(Window.IMS):
-                    m.d.comb += [
-                        write.ims_address.eq(~self._upper & self._inside),
-                        write.ims_data.eq(self._upper),
-                        self.permission_write.ims.eq(self._upper),
-                    ]
-                with m.Case(Window.MSIX):
-                    m.d.comb += [
-                        write.msix_address.eq(~self._upper),
-                        write.msix_data.eq(self._upper),
-                    ]
-                with m.Case(Window.MSIX_PERMISSION):
-                    m.d.comb += [
-                        write.msix_ignore.eq(1),
-                        self.permission_write.msix.eq(1),
-                    ]
             is_entry = self._window_now != Window.MSIX_PERMISSION
             with m.If(is_entry & self._upper & waits):
                 m.next = "Send"
@@ -363,9 +387,9 @@ class Keeper(Component):
                 m.next = "Rest"
 
     def _walk(self, m, more):
-        """Ask for the pending bit at the walker's place and go on, ``more`` permitting."""
+        """Ask for a pending bit and go on, ``more`` permitting; returns whether all is over."""
         m.d.sync += self._asked.eq(more)
-        m.d.comb += [self._advance_step.eq(more), self._walker.advance.eq(more)]
+        m.d.comb += self._advance_step.eq(more)
         return ~more & ~self._asked & ~self._answered
 
     def _gather(self, m):
@@ -387,13 +411,14 @@ class Keeper(Component):
     def _scan(self, m):
         """Look at pending bits until one is set, 64 have been looked at, or there are no more."""
         with m.State("Scan"):
-            burst_over = self._step[self._pace.burst_log2 :].any()
-            over = self._walk(m, ~burst_over & ~self._walker.at_end)
-            # Where the walker was when it asked for what is answered now.
-            m.d.comb += self._walker.mark.eq(1)
+            more = ~self._step[self._pace.burst_log2 :].any() & ~self._walker.at_end
+            over = self._walk(m, more)
+            m.d.comb += self._walker.advance.eq(more)
             with m.If(self._answered & self.pending):
+                # It was asked for two clocks ago.
+                m.d.comb += self._walker.back.eq(1)
                 m.d.sync += [self._asked.eq(0), self._answered.eq(0)]
-                m.next = "Return"
+                m.next = "Settle"
             with m.Elif(over):
                 m.d.comb += self._clear_step.eq(1)
                 m.d.sync += self._scan_next.eq(0)

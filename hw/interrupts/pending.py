@@ -37,20 +37,14 @@ class Places:
         """Whether a place is of an MSI-X vector."""
         return place[self.msix_bits : self.bits].all()
 
-    def vector(self, place):
-        """Vector of a place, as a value of the shape of :class:`Vector`."""
-        msix = self.is_msix(place)
-        low, high = place[: self.msix_bits], place[self.msix_bits : self.bits]
-        index = Cat(low, high & ~msix.replicate(len(high)), C(0, 14))[:14]
-        return Cat(index, ~msix)
-
 
 class PendingBits(Component):
     """Pending bits, set by the event pipe and read and cleared by the keeper.
 
     The keeper reads and clears only while the pipe is quiet, so bits are never set then.
 
-    **Timing**: the bit of ``place`` is at ``pending`` two clocks later.
+    **Timing**: the bit of ``place`` is at ``pending`` two clocks later. What is set or cleared at
+    clock *t* is read from *t+2* on; what is read of it at *t+1* is undefined.
 
     Parameters
     ----------
@@ -63,7 +57,7 @@ class PendingBits(Component):
     set_valid, set : ``In(1)``, ``In(Vector)``
         Set the bit of a vector.
     clear : ``In(1)``
-        Clear the bit at ``place``. What is read in this clock is undefined.
+        Clear the bit at ``place``.
     place : ``In(range(places.count))``
         The bit to read or to clear.
     pending : ``Out(1)``
@@ -85,10 +79,12 @@ class PendingBits(Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.bits = bits = BlockRam(self._places.count, 1, self._technology)
-        m.d.comb += [
+        m.d.sync += [
             bits.write.eq(self.set_valid | self.clear),
             bits.write_address.eq(Mux(self.set_valid, self._places.of(self.set), self.place)),
             bits.write_data.eq(self.set_valid),
+        ]
+        m.d.comb += [
             bits.enable.eq(1),
             bits.read_address.eq(self.place),
             self.pending.eq(bits.read_data),

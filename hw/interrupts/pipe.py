@@ -132,8 +132,9 @@ class EventPipe(Component):
         self._stored_valid = stored_valid = Signal(2)
         accepts, enters, step = Signal(), Signal(), Signal()
         vector = Signal(Event)
-        # Whether a turn is a completion does not matter.
-        fresh = Mux(self.turn_valid, self.turn.vector, self.i.p)
+        # There are turns only while not ready. What is read when nothing enters does not matter;
+        # nor does whether a turn is a completion.
+        fresh = Mux(ready, self.i.p, self.turn.vector)
         m.d.comb += [
             self.i.ready.eq(ready),
             accepts.eq(self.i.valid & ready),

@@ -55,7 +55,7 @@ class MessageStore(Component):
     - A check transferred at clock *t* has its verdict valid at *t+3*; one per clock.
     - ``i_event.ready`` is a register. ``i_check.ready`` follows ``o_verdict.ready`` in the clock.
       Both are 0 while software has its turn, which takes 5 to 10 clocks (72 for pending bits);
-      while a rescan has its turn, which takes 72 clocks (up to 300 if all that it meets are
+      while a rescan has its turn, which takes 72 clocks (up to 280 if all that it meets are
       pending); and while the tables are swept, which takes one clock for each vector after reset
       and after ``reset_ims``.
     - ``bus_master``, ``enable`` and ``function_mask`` count one clock after an event has entered. A
@@ -64,8 +64,8 @@ class MessageStore(Component):
       accepted.
     - Events held by ``bus_master``, ``enable`` or ``function_mask`` are found by a rescan, MSI-X
       first, in turns of 64 looks. A vector takes a look; a pending one, masked or not, 2 more and
-      10 clocks. So with N vectors, P of them pending, and L = N + 2 P looks, each is sent at most
-      ``(L / 64 + 3) * 265 + L + 10 * P`` clocks after what held it has let go, whatever else
+      9 clocks. So with N vectors, P of them pending, and L = N + 2 P looks, each is sent at most
+      ``(L / 64 + 3) * 265 + L + 9 * P`` clocks after what held it has let go, whatever else
       fires, is masked or toggles, with accesses, events and checks in every clock; with 26 instead
       of 265 if software is silent. ``reset_ims`` starts the count anew. To it come the clocks in
       which a message, a verdict or a result waits for ``ready``.

@@ -8,12 +8,12 @@ from .pending import Places
 
 
 class Walker(Component):
-    """Where the keeper is, and where its rescan goes on.
+    """Where the keeper is: at the entry that software asks for, or on a walk through all of them.
 
     A walk leads from ``places.first`` to the last place, and on from place 0 to ``places.end``. Who
     advances in every clock goes one place too far: one of no vector, or once more the first.
 
-    **Timing**: everything takes effect in the next clock. Of ``enter``, ``resume`` and ``advance``,
+    **Timing**: everything takes effect in the next clock. Of ``advance``, ``back`` and ``rewind``,
     the last one wins.
 
     Parameters
@@ -23,15 +23,17 @@ class Walker(Component):
     Members
     -------
     enter, entry : ``In(1)``, ``In(range(places.count))``
-        Go to a place.
+        Note the place that software asks for.
+    offset : ``In(range(places.count))``
+        Is or-ed to it.
     advance : ``In(1)``
-        Go to the next place.
+        Go to the next place of the walk.
+    back : ``In(1)``
+        Go back to where the walk was two clocks ago.
     rewind : ``In(1)``
-        Put the bookmark at the beginning.
-    mark : ``In(1)``
-        Put the bookmark where the walker was two clocks ago.
-    resume : ``In(1)``
-        Go to the bookmark.
+        Go back to the beginning of the walk.
+    walks : ``In(1)``
+        Whether the place of the walk counts, or that of software.
     place : ``Out(range(places.count))``
     at_end : ``Out(1)``
         The last place of the walk had been left a clock ago.
@@ -43,10 +45,11 @@ class Walker(Component):
             {
                 "enter": In(1),
                 "entry": In(places.bits),
+                "offset": In(places.bits),
                 "advance": In(1),
+                "back": In(1),
                 "rewind": In(1),
-                "mark": In(1),
-                "resume": In(1),
+                "walks": In(1),
                 "place": Out(places.bits),
                 "at_end": Out(1),
             }
@@ -56,23 +59,19 @@ class Walker(Component):
         m = Module()
         places = self._places
         # One bit more than a place: it tells the end of a walk from its beginning.
-        here, before, bookmark = (
-            Signal(places.bits + 1, name=name) for name in ("here", "before", "bookmark")
+        self._here, self._before, self._earlier = here, before, earlier = tuple(
+            Signal(places.bits + 1, name=name) for name in ("here", "before", "earlier")
         )
-        earlier = Signal.like(here)
-        self._here, self._bookmark = here, bookmark
-        self._before, self._earlier = before, earlier
+        self._asked = asked = Signal(places.bits)
         m.d.sync += [before.eq(here), earlier.eq(before)]
-        with m.If(self.enter):
-            m.d.sync += here.eq(self.entry)
-        with m.If(self.resume):
-            m.d.sync += here.eq(bookmark)
         with m.If(self.advance):
             m.d.sync += here.eq(here + 1)
-        with m.If(self.mark):
-            m.d.sync += bookmark.eq(earlier)
+        with m.If(self.back):
+            m.d.sync += here.eq(earlier)
         with m.If(self.rewind):
-            m.d.sync += bookmark.eq(places.first)
-        m.d.comb += self.place.eq(here)
+            m.d.sync += here.eq(places.first)
+        with m.If(self.enter):
+            m.d.sync += asked.eq(self.entry)
+        m.d.comb += self.place.eq(Mux(self.walks, here, asked | self.offset))
         m.d.sync += self.at_end.eq(here[-1] & at_least(here[:-1], places.end))
         return m

@@ -297,8 +297,7 @@ class MessageStoreModel:
         return walk[0] if len(walk) & (len(walk) - 1) == 0 else None
 
     def _scan(self) -> Generator[None, None, None]:
-        here = self._bookmark
-        before = earlier = here
+        here = before = self._bookmark
         looked_at = 0
         while True:
             # A clock for each pending bit, whose value comes two clocks later.
@@ -307,11 +306,11 @@ class MessageStoreModel:
             while True:
                 at_end = before >= len(self._walk)
                 more = looked_at < BURST and not at_end
-                self._bookmark = earlier
                 entry = None if answered is None else self._at(answered)
                 if entry is not None and entry.pending:
                     break
                 if not more and asked is None and answered is None:
+                    self._bookmark = here
                     self._scan_next = False
                     self._rested = 0
                     if at_end:
@@ -319,7 +318,7 @@ class MessageStoreModel:
                     yield
                     return
                 answered, asked = asked, here if more else None
-                earlier, before = before, here
+                before = here
                 if more:
                     looked_at += 1
                     here += 1
@@ -329,7 +328,6 @@ class MessageStoreModel:
             yield
             assert answered is not None
             here = answered
-            yield  # return
             yield  # settle
             yield  # ask
             yield  # fetch
@@ -337,12 +335,13 @@ class MessageStoreModel:
             ims = entry is not self._at(0) and here >= len(self.msix)
             go = entry.pending and not entry.mask and self._allowed[ims]
             yield  # judge
+            before = here
             here += 1
-            before = earlier = here
             if go:
                 self._inject(entry)
-            yield  # send, or skip
-            yield from self._drain()
+                yield  # send
+                yield from self._drain()
+                before = here
 
     def _inject(self, entry: Entry) -> None:
         self._injected = entry

@@ -17,61 +17,23 @@ To make the induction close, it also states what is true inside; each such line 
 """
 
 from amaranth import *
-from amaranth.hdl import Assert, Assume
+from amaranth.hdl import Assert
 
-from hw.interrupts.keeper import Pace
-from hw.interrupts.pending import Places
-from hw.interrupts.store import MessageStore
-from hw.regs.bar0 import bar0
-from hw.regs.config import Config
+from hw.interrupts.windows import Window
 
-from .contract_ram import contract_rams
+from .interrupts_books import CONFIG, SPACE, VECTORS, WINDOW, StoreBooks
 
-CONFIG = Config(ims_vectors=256, msix_vectors=2)
-VECTORS = 2
-PACE = Pace(burst_log2=1, rest_log2=1)
-WINDOW = CONFIG.message_window >> 20
-SPACE = bar0(CONFIG)
+#: States of a turn that is about one entry, from the look-up on.
+ENTRY_STATES = ("Ask", "Fetch", "Take", "Judge", "Write", "Send")
 #: States in which the pipes have to be quiet.
-BUSY_STATES = (
-    *("Sweep", "Return", "Settle", "Ask", "Fetch", "Take", "Judge"),
-    *("Write", "Send", "Gather", "Scan", "Skip"),
-)
+BUSY_STATES = ("Sweep", "Settle", *ENTRY_STATES, "Gather", "Scan")
 
 
-class StoreProof(Elaboratable):
+class StoreProof(StoreBooks):
     """The store, its environment, and what has to hold.
 
-    Parameters
-    ----------
-    ims, index : int
-        The chosen vector.
-    start : dict, optional
-        Start after the first sweep rather than at reset, with ``mask``, ``ignore`` and ``pending``
-        of the chosen vector, and whether the tables were ``allowed`` to send, as given: a state
-        that a store gets to, and a short way to what is to be shown of a broken one. Then only
-        promises are checked, not what helps to prove them.
+    Parameters are those of :class:`StoreBooks`.
     """
-
-    def __init__(self, ims: int, index: int, start: dict | None = None):
-        self.ims, self.index, self.start = ims, index, start
-        self.store = s = MessageStore(CONFIG, ims_vectors=VECTORS, msix_vectors=VECTORS, pace=PACE)
-        self.places = Places(VECTORS, VECTORS)
-        self.ports = [
-            s.i_event.valid,
-            s.i_event.payload,
-            s.o_message.ready,
-            s.i_check.valid,
-            s.i_check.payload,
-            s.o_verdict.ready,
-            s.csr.access.valid,
-            s.csr.access.payload,
-            s.csr.result.ready,
-            s.enable,
-            s.function_mask,
-            s.bus_master,
-            s.reset_ims,
-        ]
 
     def elaborate(self, platform):
         self._open()
@@ -87,154 +49,6 @@ class StoreProof(Elaboratable):
         self._promises(m)
         self._service(m)
         return m
-
-    # Naming what is inside.
-
-    def _open(self):
-        """Elaborate the parts by hand, so that their state has names."""
-        with contract_rams():
-            self.module = m = self.store.elaborate(None)
-            self.store._MustUse__used = True
-            self.parts = {}
-            for name, (part, location) in list(m._named_submodules.items()):
-                inner = part.elaborate(None)
-                part._MustUse__used = True
-                m._named_submodules[name] = (inner, location)
-                self.parts[name] = (part, inner)
-            keeper = self.parts["keeper"][1]
-            for name, (part, location) in list(keeper._named_submodules.items()):
-                inner = part.elaborate(None)
-                part._MustUse__used = True
-                keeper._named_submodules[name] = (inner, location)
-                self.parts[name] = (part, inner)
-        states = self.parts["keeper"][0]._states
-        self.state = {
-            name: states._data["signal"] == number for name, number in states.encoding.items()
-        }
-        self.pipe, self.keeper = self.parts["pipe"][0], self.parts["keeper"][0]
-        self.walker, self.word = self.parts["walker"][0], self.parts["word"][0]
-        self.vector = C(self.index | self.ims << 14, 15)
-        self.place = C(self.index + (0 if self.ims else self.places.first), self.places.bits)
-
-    def _lemma(self, condition):
-        """What only helps the induction; from a given start, only promises are checked."""
-        return Assert(condition if self.start is None else 1, src_loc_at=1)
-
-    def _in(self, *names):
-        return Cat(self.state[name] for name in names).any()
-
-    def _ram(self, name, part="pipe"):
-        return getattr(self.parts[part][1].submodules, name)
-
-    def _is(self, vector):
-        return Value.cast(vector)[:15] == self.vector
-
-    def _counts(self, event):
-        """Whether Ignore lets an event pass: it silences completions, and nothing else."""
-        return ~(self.ignore & event.completion)
-
-    # What may come.
-
-    def _environment(self, m):
-        """Streams keep their rules; software keeps to entries that exist."""
-        s = self.store
-        access, result = s.csr.access, s.csr.result
-        for port in (s.i_event, access):
-            refused = Signal()
-            before = Signal.like(Value.cast(port.payload))
-            m.d.sync += [refused.eq(port.valid & ~port.ready), before.eq(port.payload)]
-            m.d.comb += [
-                Assume(~refused | port.valid),
-                Assume(~refused | (Value.cast(port.payload) == before)),
-            ]
-        self.refused = refused
-        self.offered = Signal.like(access.payload)
-        m.d.comb += self.offered.eq(before)
-        waiting = Signal()
-        with m.If(access.valid & access.ready):
-            m.d.sync += waiting.eq(1)
-        with m.Elif(result.valid & result.ready):
-            m.d.sync += waiting.eq(0)
-        m.d.comb += Assume(~waiting | ~access.valid)
-        self.waiting = waiting
-
-        def exists(address):
-            tables = {"msix": 16, "msixperm": 8, "ims": 16, "pba": 8}
-            found = []
-            for name, stride in tables.items():
-                base = SPACE.table(name).offset
-                count = 1 if name == "pba" else VECTORS
-                found += [address == base + n for n in range(0, stride * count, 8)]
-            return Cat(found).any()
-
-        m.d.comb += Assume(~access.valid | exists(access.p.address))
-        m.d.comb += self._lemma(~refused | exists(self.offered.address))
-
-    def _contents(self, m):
-        """What the writes so far have left in the entry, and what the tables hold."""
-        access, keeper = self.store.csr.access.p, self.keeper
-        start = self.start or {"mask": 1, "ignore": 0}
-        mask, ignore = Signal(init=start["mask"]), Signal(init=start["ignore"])
-        address = Signal(64, init=CONFIG.message_window if self.ims else 0)
-        data = Signal(32)
-
-        def merge(old):
-            return Cat(
-                Mux(access.strobe[n], access.data[8 * n : 8 * n + 8], old[8 * n : 8 * n + 8])
-                for n in range(len(old) // 8)
-            )
-
-        written = self.state["Write"]
-        entry = SPACE.table("ims" if self.ims else "msix").entry(self.index)
-        merged = Signal(64)
-        m.d.comb += merged.eq(merge(address))
-        inside = merged[20:] == WINDOW if self.ims else C(1)
-        with m.If(written & (access.address == entry) & inside):
-            m.d.sync += address.eq(Cat(C(0, 2), merged[2:]))
-        with m.If(written & (access.address == entry + 8)):
-            m.d.sync += data.eq(merge(data))
-            with m.If(access.strobe[4]):
-                m.d.sync += mask.eq(access.data[32])
-                if self.ims:
-                    m.d.sync += ignore.eq(access.data[34])
-        if not self.ims:
-            permission = SPACE.table("msixperm").entry(self.index)
-            with m.If(written & (access.address == permission) & access.strobe[0]):
-                m.d.sync += ignore.eq(access.data[2])
-        # The first sweep gives all entries their reset values, later ones not those of MSI-X.
-        known = Signal(init=self.start is not None)
-        here = (keeper.write.index[:1] == self.index) & self.state["Sweep"]
-        with m.If(here):
-            m.d.sync += [ignore.eq(0), known.eq(1)]
-        with m.If(here & (self.ims | keeper._reset)):
-            base = CONFIG.message_window if self.ims else 0
-            m.d.sync += [mask.eq(1), address.eq(base), data.eq(0)]
-        self.mask, self.ignore, self.known = mask, ignore, known
-        self.address, self.data = address, data
-        if self.ims:
-            expected = {
-                "ims_address": address[2:20],
-                "ims_data": Cat(data, mask, ignore),
-            }
-            m.d.comb += self._lemma(~known | (address[20:] == WINDOW))
-        else:
-            expected = {
-                "msix_low": address[2:38],
-                "msix_high": address[38:],
-                "msix_data": Cat(data, mask),
-                "msix_ignore": ignore,
-            }
-        m.d.comb += self._lemma(address[:2] == 0)
-        self.expected = expected
-        for name, value in expected.items():
-            word = self._ram(name).words[self.index]
-            if self.start is not None:
-                word._init = {
-                    "ims_data": (start["mask"] | start["ignore"] << 1) << 32,
-                    "msix_data": start["mask"] << 32,
-                    "msix_ignore": start["ignore"],
-                }.get(name, 0)
-            m.d.comb += self._lemma(~known | (word == value))
 
     # What is true inside.
 
@@ -281,13 +95,13 @@ class StoreProof(Elaboratable):
         quiet = ~(ready | stored.any() | first_event | first_send | second_event | second_send)
         quiet &= ~pipe.pend_valid
         keeper = self.keeper
-        m.d.comb += self._lemma(~(self._in(*BUSY_STATES) | keeper._reset) | quiet)
+        m.d.comb += self._lemma(~(self._in(*BUSY_STATES) | keeper._reset | self.swept) | quiet)
         m.d.comb += self._lemma(~self._in(*BUSY_STATES) | check.quiet)
 
     def _keeper(self, m):
         keeper, walker, state = self.keeper, self.walker, self.state
-        here = walker._here
-        is_here = here[: self.places.bits] == self.place
+        here, place = walker._here, walker.place
+        is_here = place == self.place
         bit = self._pending_word()
         m.d.comb += [
             self._lemma(keeper._states._data["signal"] < len(keeper._states.encoding)),
@@ -296,22 +110,36 @@ class StoreProof(Elaboratable):
             self._lemma(~keeper._reset | keeper._sweep_due | (state["Rest"] & keeper._wipe)),
             self._lemma(~keeper._sweep_due | self._in("Rest", "Drain", "Sweep")),
             self._lemma(~state["Sweep"] | keeper._sweep_due),
-            self._lemma(~keeper._sweep_due | (walker._bookmark == self.places.first)),
-            self._lemma(~(keeper._sweep_due & state["Drain"]) | (here == self.places.first)),
+            self._lemma(
+                ~(keeper._sweep_due & self._in("Rest", "Drain")) | (here == self.places.first)
+            ),
             self._lemma(~state["Sweep"] | (here >= self.places.first)),
             self._lemma(~state["Sweep"] | (here <= self.places.count + self.places.end + 1)),
-            self._lemma(~(state["Sweep"] & (here > self.places.first + self.index)) | self.known),
-            self._lemma(~(state["Sweep"] & walker.at_end) | (here > self.places.first + 1)),
+            self._lemma(~(state["Sweep"] & (here > self.places.first)) | self.swept),
+            self._lemma(
+                ~(state["Sweep"] & (here > self.places.first + self.index + 1)) | self.known
+            ),
+            self._lemma(~(state["Sweep"] & walker.at_end) | (here > self.places.first + 2)),
             self._lemma(keeper._reset | self.known),
             # The vector register follows the walker.
             self._lemma(
-                ~self._in(*BUSY_STATES[3:9])
-                | (Value.cast(keeper.turn.vector) == self.places.vector(here[: self.places.bits]))
+                ~self._in(*ENTRY_STATES)
+                | (keeper.turn.vector.ims == ~place[-1])
+                & (keeper.turn.vector.index == place[: self.places.msix_bits])
+            ),
+            # A turn is known for what it is when it leaves Drain.
+            self._lemma(
+                ~self._in(*BUSY_STATES) | (walker.walks == (keeper._for_scan | keeper._sweep_due))
+            ),
+            self._lemma(
+                ~self._in(*BUSY_STATES)
+                | (keeper._gathers == (keeper._window_now == Window.MSIX_PENDING))
             ),
         ]
         # What is known about the pending bit of the entry that is looked at.
         pending_ram = self.parts["pending"][1].submodules.bits
         m.d.comb += [
+            self._lemma(~pending_ram.write | self._in("Rest", "Drain", "Sweep", "Answer")),
             self._lemma(~(state["Fetch"] & is_here) | (pending_ram.fetched == bit)),
             self._lemma(~(state["Take"] & is_here) | (pending_ram.read_data == bit)),
             self._lemma(~(self._in("Judge", "Write") & is_here) | (keeper._was_pending == bit)),
@@ -320,7 +148,38 @@ class StoreProof(Elaboratable):
             ),
             self._lemma(~(state["Send"] & is_here) | (bit & ~self.mask)),
         ]
+        self._writes(m)
         self._access(m, is_here)
+
+    def _writes(self, m):
+        """The tables are written after a sweep or a write, and where they should be."""
+        keeper, write = self.keeper, self.keeper.write
+        window, upper = keeper._window_now, keeper._upper
+        written, swept, index = self.written, self.swept, write.index[:1]
+        strobes = {
+            "ims_address": (Window.IMS, ~upper & ~keeper._outside.any()),
+            "ims_data": (Window.IMS, upper),
+            "msix_address": (Window.MSIX, ~upper),
+            "msix_data": (Window.MSIX, upper),
+            "msix_ignore": (Window.MSIX_PERMISSION, C(1)),
+        }
+        for name, (where, which) in strobes.items():
+            strobe = getattr(write, name)
+            m.d.comb += [
+                self._lemma(~strobe | written | swept),
+                self._lemma(~written | (strobe == ((window == where) & which))),
+            ]
+            if name in ("ims_address", "ims_data", "msix_ignore"):
+                m.d.comb += self._lemma(~swept | strobe)
+        m.d.comb += [
+            self._lemma(~swept | (write.msix_address == write.msix_data)),
+            self._lemma(~(swept & ~self.known) | write.msix_data),
+            self._lemma(~(swept & keeper._reset) | write.msix_data),
+            self._lemma(~written | (index == self.walker.place[:1])),
+            self._lemma(~swept | (index == self.walker._before[:1])),
+            self._lemma(~swept | (keeper._reset_value & self._in("Sweep", "Rest"))),
+            self._lemma(~written | ~keeper._reset_value),
+        ]
 
     def _access(self, m, is_here):
         """In a turn for software, the keeper has in mind what is on the bus."""
@@ -330,11 +189,12 @@ class StoreProof(Elaboratable):
         host = at_work & ~keeper._for_scan & ~keeper._sweep_due
         asked = windows.window(offered.address)
         m.d.comb += [
-            self._lemma(~self._in("Return", "Settle", "Judge", "Scan", "Skip") | keeper._for_scan),
+            self._lemma(~self._in("Settle", "Judge", "Scan") | keeper._for_scan),
             self._lemma(~self._in("Write", "Gather", "Answer") | ~keeper._for_scan),
             self._lemma(~host | self.refused),
             self._lemma(~keeper._accept | self.refused),
             self._lemma(~keeper._accept | self._in("Send", "Answer")),
+            self._lemma(~self.written | keeper._is_write),
             self._lemma(~host | (keeper._window_now.as_value() == asked)),
             self._lemma(~host | (keeper._upper == offered.address[3])),
             self._lemma(~host | (keeper._is_write == offered.write)),
@@ -344,7 +204,14 @@ class StoreProof(Elaboratable):
         ]
         place = windows.place(self.places, asked, offered.address)
         placed = host & self._in("Ask", "Fetch", "Take", "Write")
-        m.d.comb += self._lemma(~placed | (self.walker._here == place))
+        drained = state["Drain"] & keeper.quiet & ~keeper._for_scan & ~keeper._sweep_due
+        gathers = asked == Window.MSIX_PENDING.value
+        m.d.comb += [
+            self._lemma(~placed | (self.walker.place == place)),
+            self._lemma(~placed | ~gathers),
+            self._lemma(~drained | (self.walker._asked == place)),
+            self._lemma(~drained | (~self.walker.walks & (keeper._gathers == gathers))),
+        ]
 
         for bit, byte in enumerate(range(2, 8)):
             low = max(8 * byte, 20)
@@ -368,19 +235,13 @@ class StoreProof(Elaboratable):
                 lane = slice(8 * byte, 8 * byte + 8)
                 new = Mux(offered.strobe[byte], offered.data[lane], old[lane])
                 same = ((word[lane] ^ new) & (care >> 8 * byte & 0xFF)) == 0
-                m.d.comb += self._lemma(~(state["Write"] & wanted & self.known) | same)
+                m.d.comb += self._lemma(~(self.written & wanted & self.known) | same)
         if not self.ims:
             at = offered.address == SPACE.table("msixperm").entry(self.index)
             new = Mux(offered.strobe[0], offered.data[2], self.ignore)
-            m.d.comb += self._lemma(~(state["Write"] & at & self.known) | (word[2] == new))
-        empty = state["Sweep"] | (self._in("Ask", "Fetch", "Take") & ~keeper._for_scan)
+            m.d.comb += self._lemma(~(self.written & at & self.known) | (word[2] == new))
+        empty = state["Sweep"] | self.swept | (self._in("Ask", "Fetch", "Take") & ~keeper._for_scan)
         m.d.comb += self._lemma(~empty | (word == 0))
-
-    def _pending_words(self):
-        return self.parts["pending"][1].submodules.bits.words
-
-    def _pending_word(self):
-        return self._pending_words()[self.place.value]
 
     # What is promised.
 
@@ -446,13 +307,7 @@ class StoreProof(Elaboratable):
             return of <= position
 
         earlier, before = walker._earlier, walker._before
-        at_bookmark = (
-            self._in("Rest", "Answer", "Write", "Gather", "Return")
-            | self._in("Drain", "Ask", "Fetch", "Take", "Send") & ~keeper._for_scan
-        )
-        at_walker = self._in("Settle", "Judge", "Skip") | (
-            self._in("Drain", "Ask", "Fetch", "Take", "Send") & keeper._for_scan
-        )
+        last = self.places.count + self.places.end
         in_scan = Mux(
             keeper._answered,
             ahead(earlier),
@@ -463,10 +318,8 @@ class StoreProof(Elaboratable):
         due = (sending | keeper._restart) | (
             keeper._scanning
             & (
-                state["Sweep"]
-                | keeper._sweep_due
-                | (at_bookmark & ahead(walker._bookmark))
-                | (at_walker & ahead(walker._here))
+                keeper._sweep_due
+                | (~state["Scan"] & ahead(walker._here))
                 | (state["Scan"] & in_scan)
             )
         )
@@ -474,6 +327,14 @@ class StoreProof(Elaboratable):
             # When nothing is going on, nothing waits that may be sent.
             Assert(self.store.busy | ~(waits & allowed)),
             self._lemma(~(waits & allowed) | due),
+            self._lemma(~(state["Scan"] & walker.at_end) | ~ahead(walker._here)),
+            # It goes one place too far, and no further: it does not get to its beginning again.
+            self._lemma(~state["Scan"] | walker.at_end | (walker._here <= last)),
+            self._lemma(
+                ~(self._in("Settle", *ENTRY_STATES) & keeper._for_scan) | (walker._here <= last)
+            ),
+            self._lemma(~keeper._asked | state["Gather"] | (before <= last)),
+            self._lemma(~keeper._answered | state["Gather"] | (earlier <= last)),
             self._lemma(self._in("Scan", "Gather") | ~(keeper._asked | keeper._answered)),
         ]
         # What a rescan reads is the bit of the place where the walker was.

@@ -16,7 +16,7 @@ SILENT, BUSY = 26, 265
 def bound(vectors, pending, turn):
     """What the docstring of the store promises."""
     looks = vectors + 2 * pending
-    return (looks / 64 + 3) * turn + looks + 10 * pending
+    return (looks / 64 + 3) * turn + looks + 9 * pending
 
 
 def number(table, index):

@@ -10,6 +10,7 @@ from driver import (
     Device,
     DriverError,
     ErrorReport,
+    GroupSettings,
     Mode,
     Queue,
     QueueSettings,
@@ -17,13 +18,15 @@ from driver import (
 )
 from hw.regs.commands import Command
 
+from ..workload.batches import BatchDesk
 from ..workload.desk import Desk
 from ..workload.trials import Trial
 from .result import Round
 from .stand import QUICK_FAULTS, Stand
 
 COMMAND_REGISTER, BUS_MASTER = 0x04, 1 << 2
-SECTION_BYTES = 8192
+SECTION_BYTES, SMALL_SECTION_BYTES = 8192, 4096
+MOST_MEMBERS = 6
 KEPT_ERRORS = 10
 FOREIGN = 0x5_0000_0000
 """An address that no tenant has memory at."""
@@ -60,6 +63,7 @@ class Play:
         self._round = Round()
         self._kinds: Counter[str] = Counter()
         self._desks: list[Desk] = []
+        self._batches: list[BatchDesk] = []
         self._trespassers: set[int] = set()
         self._aborted: set[Adi] = set()
         self._merging: set[Adi] = set()
@@ -86,7 +90,8 @@ class Play:
         for queue in queues:
             for _ in range(1 if self._dedicated(queue) else rng.randint(1, 4)):
                 await self._arrive(device, queue)
-        started = [self._stand.transport.start(self._work(desk)) for desk in self._desks]
+        work = [*map(self._work, self._desks), *map(self._work_in_batches, self._batches)]
+        started = [self._stand.transport.start(item) for item in work]
         disturbance = self._stand.transport.start(self._disturbances[found.disturbance](device))
         for task in started:
             await task.join()
@@ -123,9 +128,26 @@ class Play:
                     mode=Mode.SHARED if shared else Mode.DEDICATED,
                     threshold=rng.randint(1, size) if shared else None,
                     priority=rng.randint(1, 15),
+                    staged=not shared and rng.random() < 0.5,
                 )
             )
-        return await device.start(settings)
+        return await device.start(
+            settings,
+            groups=self._groups(count, found.engines),
+            event_log_entries=rng.choice((0, 64)),
+        )
+
+    def _groups(self, queues: int, engines: int) -> list[GroupSettings]:
+        """All in one group, or engine by engine."""
+        rng = self._random
+        if engines < 2 or queues < 2 or rng.random() < 0.5:
+            return [GroupSettings(queues=range(queues), engines=range(engines))]
+        cut = rng.randrange(1, queues)
+        allowed = rng.choice((None, 8))
+        return [
+            GroupSettings(queues=range(cut), engines=[0], read_buffers_allowed=allowed),
+            GroupSettings(queues=range(cut, queues), engines=range(1, engines)),
+        ]
 
     @staticmethod
     def _dedicated(queue: Queue) -> bool:
@@ -145,7 +167,7 @@ class Play:
             await device.close()
             return
         device = await self._probe()
-        self._desks, self._over, self._halting = [], False, False
+        self._desks, self._batches, self._over, self._halting = [], [], False, False
         (queue,) = await device.start([QueueSettings(size=4)])
         await self._arrive(device, queue)
         for desk in self._desks:
@@ -184,6 +206,10 @@ class Play:
         for _ in range(rng.randint(1, 3)):
             chance = random.Random(rng.getrandbits(64))
             self._desks.append(Desk(adi, chance, SECTION_BYTES, rng.choice((300, 3000, 6000))))
+        if rng.random() < 0.3:
+            chance = random.Random(rng.getrandbits(64))
+            most = rng.randint(1, MOST_MEMBERS)
+            self._batches.append(BatchDesk(adi, chance, most, SMALL_SECTION_BYTES, 1000))
         return adi
 
     async def _work(self, desk: Desk) -> None:
@@ -203,6 +229,22 @@ class Play:
             except Ended:
                 return
             self._progress(self._kinds.total(), self._operations, self._round.disturbance)
+
+    async def _work_in_batches(self, desk: BatchDesk) -> None:
+        while self._kinds.total() < self._operations and not self._over:
+            faults = self._stand.faults.happened
+            try:
+                trials, completions = await desk.attempt()
+            except DriverError as error:
+                if not self._halting and desk.adi not in self._aborted:
+                    self._wrong(f"batch: {type(error).__name__}: {error}")
+                return
+            if self._halting:
+                return
+            self._kinds["batch"] += 1
+            unlucky = self._stand.faults.happened > faults
+            for complaint in desk.judge(trials, completions, unlucky=unlucky):
+                self._wrong(f"in a batch: {complaint}")
 
     async def _attempt(self, desk: Desk, trial: Trial) -> None:
         """One operation, and what it leaves behind."""
@@ -277,6 +319,7 @@ class Play:
             count = len(self._desks)
             adi = await self._arrive(device, self._random.choice(shared))
             guests, self._desks[count:] = self._desks[count:], []
+            self._batches = [desk for desk in self._batches if desk.adi is not adi]
             for desk in guests:
                 await self._attempt(desk, desk.trials.draw())
             await self._balance(adi)

@@ -36,13 +36,17 @@ class Desk:
         """Addresses of the memory."""
         return range(self._buffer.address, self._buffer.address + self._buffer.size_bytes)
 
+    def prepare(self, trial: Trial) -> None:
+        """Set memory up."""
+        for start, data in trial.before:
+            self._buffer.write(data, start)
+
     async def execute(self, trial: Trial) -> Completion:
         """Set memory up, submit, and wait for the bell.
 
         **Errors** :class:`driver.errors.DriverError` if there is no record in the end.
         """
-        for start, data in trial.before:
-            self._buffer.write(data, start)
+        self.prepare(trial)
         vector = self._random.randrange(len(self.adi.vectors))
         try:
             return await (

@@ -72,6 +72,10 @@ class Raw(Descriptor[Completion]):
     def __post_init__(self) -> None:
         """Anything goes."""
 
+    def operands(self) -> dict[str, int]:
+        """The fields that it has besides the common ones."""
+        return self.values
+
     def result(self, completion: Completion) -> Completion:
         """The record."""
         return completion
@@ -206,7 +210,7 @@ class Trials:
 
     def draw(self, opcode: Opcode | None = None) -> Trial:
         """A trial that goes well."""
-        return self._kinds[opcode or self._random.choice(self.opcodes)]()
+        return self._kinds[self._random.choice(self.opcodes) if opcode is None else opcode]()
 
     def draw_wrong(self) -> Trial:
         """A trial whose descriptor has one thing wrong with it; it changes nothing."""

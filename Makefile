@@ -7,13 +7,14 @@ READY := .venv/ready
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench synth generate clean preflight
+.PHONY: help setup demo test bench synth soak generate clean preflight
 
 help:
 	@echo "make demo    run the device: thousands of vectors on the RTL, with a report"
 	@echo "make test    run all tests (TESTS='-k name' for some of them)"
 	@echo "make bench   measure latency, rates and efficiency in clocks of the RTL"
 	@echo "make synth   measure area and clock on an ECP5"
+	@echo "make soak    let everything happen at once, for as long as you like"
 	@echo "make generate  rewrite the C header and the tables in the documentation"
 	@echo "make clean   remove what was built; the next run sets up .venv anew"
 	@echo
@@ -40,6 +41,9 @@ bench: setup
 
 synth: setup
 	@$(RUN) -m boards.cli synth $(ARGS)
+
+soak: setup
+	@$(RUN) -m boards.cli soak $(ARGS)
 
 generate: setup
 	@$(RUN) -m boards.cli generate

@@ -11,6 +11,7 @@ import pytest
 
 from boards import cli, demo
 from sim.demo.result import Result
+from sim.soak.result import Round
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,7 +54,7 @@ def test_mistake_is_one_sentence_and_exit_code_2(capfd, tmp_path, monkeypatch, a
     assert not list(tmp_path.iterdir()), "nothing is half done"
 
 
-@pytest.mark.parametrize("command", ["demo", "bench", "synth"])
+@pytest.mark.parametrize("command", ["demo", "bench", "synth", "soak"])
 def test_place_that_takes_no_results_is_refused_first(capfd, tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "build").write_text("in the way")
@@ -105,7 +106,7 @@ def test_reader_that_leaves_early_is_no_accident(tmp_path):
     assert (done.returncode, done.stderr) == (1, "")
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["bench"], ["synth"], ["registers"]])
+@pytest.mark.parametrize("command", [[], ["demo"], ["bench"], ["synth"], ["soak"], ["registers"]])
 def test_help_names_the_command_and_ends_well(capfd, command):
     code, out, err = run(capfd, *command, "--help")
     assert code == 0
@@ -162,3 +163,31 @@ def test_version_names_the_tools(capfd):
 def test_results_survive_json():
     result = Result(adis=3, bells=[(5, 1)], occupancy=[(2, 1)], latencies=[4])
     assert Result.from_json(json.loads(json.dumps(result.to_json()))) == result
+
+
+def test_soak_of_one_round_ends_with_its_line(capfd, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(capfd, "soak", "--model", "--seed", "3", "--round", "5")
+    assert code == 0
+    assert re.fullmatch(
+        r"soak: seed=3 rounds=1 operations=\d+ faults=\d+ refused=\d+ failed=0",
+        out.splitlines()[-1],
+    )
+
+
+def test_soak_that_goes_wrong_says_how_to_play_the_round_again(capfd, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    bad = Round(disturbance="nothing", kinds={"nop": 1}, errors=["a byte is wrong"])
+    monkeypatch.setattr("sim.soak.model_side.on_model", lambda seed, number, progress: bad)
+    code, out, _ = run(capfd, "soak", "--model", "--seed", "9")
+    assert code == 1
+    assert "a byte is wrong" in out
+    assert "Again: tocsin soak --seed 9 --round 0 --model" in out
+    assert out.splitlines()[-1].endswith("failed=1")
+
+
+@pytest.mark.parametrize("options", [["--waves"], ["--waves", "--model", "--round", "1"]])
+def test_waveform_of_many_rounds_is_refused(capfd, monkeypatch, tmp_path, options):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capfd, "soak", *options)
+    assert (code, err) == (2, "tocsin: --waves needs --round, and the RTL: leave out --model.\n")

@@ -2,9 +2,13 @@
 
 import pytest
 
+from sim.model.platform import PlatformHost
 from sim.soak import model_side
 from sim.soak.result import Round, Total
 from sim.workload.trials import crc32c
+
+CALM = 5
+"""A round that nothing disturbs."""
 
 
 def play(number, seed=1):
@@ -18,8 +22,53 @@ def test_round_on_the_model_is_clean(number):
     assert sum(found.kinds.values()) > 0
 
 
+@pytest.fixture
+def spoiled(monkeypatch):
+    """Do something else instead of the n-th write to memory or message of the device."""
+
+    def arrange(method, count, act):
+        original, calls = getattr(PlatformHost, method), [0]
+
+        def counting(self, *arguments):
+            calls[0] += 1
+            if calls[0] == count:
+                act(lambda *changed: original(self, *changed), *arguments)
+            else:
+                original(self, *arguments)
+
+        monkeypatch.setattr(PlatformHost, method, counting)
+
+    return arrange
+
+
+def test_wrong_byte_is_noticed(spoiled):
+    def damage(write, address, data, pasid):
+        write(address, bytes([data[0] ^ 1]) + data[1:], pasid)
+
+    spoiled("dma_write", 60, damage)
+    assert play(CALM).errors
+
+
+def test_doubled_bell_is_noticed(spoiled):
+    def twice(send, address, data):
+        send(address, data)
+        send(address, data)
+
+    spoiled("message", 60, twice)
+    assert any("bells" in error for error in play(CALM).errors)
+
+
+def test_write_to_another_pasid_is_noticed(spoiled):
+    spoiled("dma_write", 60, lambda write, address, data, pasid: write(address, data, pasid + 1))
+    assert play(CALM).errors
+
+
 def test_the_same_round_happens_again():
     assert play(3) == play(3)
+
+
+def test_calm_round_is_calm():
+    assert play(CALM).disturbance == "nothing"
 
 
 def test_rounds_differ():

@@ -14,8 +14,8 @@ class OccupancyInterrupts(Component):
 
     That is a state: it rings as well when software asks for the interrupt, or the queue is enabled,
     while it holds. Once rung, a queue does not ring again before software has cleared its bit (DSA
-    §9.2.24). A fall to the limit counts, however short. Handles are checked when the queue is
-    enabled; one that is beyond its table by then sets the bit and rings nothing.
+    §9.2.24). A fall to the limit counts, however short. That the vector exists is checked when the
+    queue is enabled.
 
     **Timing**: the bit is set one clock after a descriptor has left, and one round of all queues
     after anything else; the event is offered within another round. A round takes a clock for each
@@ -24,7 +24,7 @@ class OccupancyInterrupts(Component):
     Parameters
     ----------
     config
-        Counts of queues and slots, sizes of the tables of vectors.
+        Counts of queues and slots.
 
     Members
     -------
@@ -73,7 +73,7 @@ class OccupancyInterrupts(Component):
 
     def elaborate(self, platform):
         m = Module()
-        config, queues = self._config, self._config.queues
+        _config, queues = self._config, self._config.queues
         waiting, low = Signal(queues), Signal(queues)
         shown = Signal.like(self.scan)
         m.d.comb += self.scan.eq(shown)
@@ -89,7 +89,6 @@ class OccupancyInterrupts(Component):
                 | (leaving & (count <= self.left_entry.limit + 1))
             )
         new = low & self.enabled & ~self.generated
-        beyond = Mux(self.entry.ims, config.ims_vectors, config.msix_vectors) <= self.entry.handle
         taken = Signal(queues)
         m.d.sync += [
             self.generated.eq(((self.generated & ~self.acknowledge) | new) & ~self.clear),
@@ -102,7 +101,7 @@ class OccupancyInterrupts(Component):
         with m.If(self.scanned & ~self.o_event.valid):
             m.d.comb += [taken.eq(waiting & (1 << shown)), self.own.eq(taken.any() & own)]
             m.d.sync += [
-                self.o_event.valid.eq(taken.any() & ~beyond & ~own),
+                self.o_event.valid.eq(taken.any() & ~own),
                 self.o_event.p.index.eq(self.entry.handle),
                 self.o_event.p.ims.eq(self.entry.ims),
             ]

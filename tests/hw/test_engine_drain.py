@@ -253,6 +253,8 @@ def test_drain_that_a_halt_cuts_short_says_so():
         await bench.start(ctx, Command.DRAIN_ALL)
         await ctx.tick().repeat(30)
         bench.set_settings(ctx, bus_master=0)
+        await ctx.tick().repeat(30)
+        bench.reads_held = False
         assert await bench.finish(ctx) == (CommandError.HARDWARE, 0)
 
     run(scenario)

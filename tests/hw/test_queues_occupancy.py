@@ -209,19 +209,6 @@ def test_every_queue_rings_with_its_own_handle():
     run(scenario)
 
 
-@pytest.mark.parametrize("ims, handle", [(1, 256), (1, 0xFFFF), (0, 4)])
-def test_handle_beyond_its_table_rings_nothing(ims, handle):
-    async def scenario(ctx, bench):
-        await configure(ctx, bench, 0, handle, ims=ims)
-        await bench.bring_up(ctx, {"size": 2})
-        await ask(ctx, bench, 0, 2)
-        await settle(ctx)
-        assert bench.events() == []
-        assert await generated(ctx, bench, 0)
-
-    run(scenario)
-
-
 def test_vector_0_says_why_it_rang():
     async def scenario(ctx, bench):
         await bench.bring_up(ctx, {"size": 2})

@@ -73,7 +73,7 @@ class OccupancyInterrupts(Component):
 
     def elaborate(self, platform):
         m = Module()
-        _config, queues = self._config, self._config.queues
+        queues = self._config.queues
         waiting, low = Signal(queues), Signal(queues)
         shown = Signal.like(self.scan)
         m.d.comb += self.scan.eq(shown)

@@ -27,6 +27,9 @@ from .stand import QUICK_FAULTS, Stand
 COMMAND_REGISTER, BUS_MASTER = 0x04, 1 << 2
 SECTION_BYTES, SMALL_SECTION_BYTES = 8192, 4096
 MOST_MEMBERS = 6
+SLOW = "a lost completion"
+"""Costs a completion timeout, which is as long as all else in a round; so it comes seldom."""
+
 KEPT_ERRORS = 10
 FOREIGN = 0x5_0000_0000
 """An address that no tenant has memory at."""
@@ -72,7 +75,7 @@ class Play:
         self._disturbances: dict[str, Callable[[Device], Coroutine[Any, Any, None]]] = {
             "nothing": self._calm,
             "failing reads": self._fail_reads,
-            "a lost completion": self._lose_completion,
+            SLOW: self._lose_completion,
             "drains": self._drain,
             "aborts": self._abort,
             "moving and masked vectors": self._move_vectors,
@@ -84,7 +87,10 @@ class Play:
     async def run(self) -> Round:
         """Play it."""
         rng, found = self._random, self._round
-        found.disturbance = rng.choice(list(self._disturbances))
+        found.disturbance = rng.choices(
+            list(self._disturbances),
+            [0.2 if name == SLOW else 1 for name in self._disturbances],
+        )[0]
         device = await self._probe()
         queues = await self._start(device)
         for queue in queues:
@@ -272,6 +278,11 @@ class Play:
         await self._stand.transport.sleep(int(longest ** self._random.random()))
         return not self._over
 
+    async def _until_some_work_is_done(self) -> None:
+        enough = self._random.randrange(self._operations)
+        while self._kinds.total() < enough and await self._pause(200):
+            pass
+
     async def _fail_reads(self, device: Device) -> None:
         while await self._pause():
             self._stand.faults.arm(self._random.choice(QUICK_FAULTS), self._random.randrange(30))
@@ -327,7 +338,7 @@ class Play:
 
     async def _silence(self, device: Device) -> None:
         """Bus Master Enable goes off under load, then the function is reset."""
-        await self._pause(20_000)
+        await self._until_some_work_is_done()
         self._halting = True
         transport = self._stand.transport
         command = await transport.config_read(COMMAND_REGISTER, 2)
@@ -336,6 +347,6 @@ class Play:
         await device.function_level_reset()
 
     async def _reset(self, device: Device) -> None:
-        await self._pause(20_000)
+        await self._until_some_work_is_done()
         self._halting = True
         await device.function_level_reset()

@@ -1,13 +1,16 @@
 """What the stock Linux driver for such devices does, access by access, and what it insists on."""
 
-from driver import Nop
+from driver import Batch, Nop
 from driver.transport import Outcome, Transport
 from hw.regs.bar0 import bar0
 from hw.regs.bar2 import Portal, portal
 from hw.regs.configspace import MSIX, PASID, PCIE
 from hw.regs.descriptor import DESCRIPTOR, Opcode, Status
+from hw.regs.event_log import EVENT, EVENT_BYTES
 from tests.sim.idxd_sequences import (
     DISABLE_DEVICE,
+    DISABLE_DEVICE_WITH_LOG,
+    LOG_ENTRIES,
     PROBE,
     REMOVE,
     SOFTWARE_ERROR,
@@ -16,6 +19,7 @@ from tests.sim.idxd_sequences import (
     disable_queue,
     enable_device,
     enable_queue,
+    event_logged,
 )
 
 from .registry import CONFIG, Bell, case
@@ -26,6 +30,9 @@ MSIX_PERMISSIONS = bar0(CONFIG).table("msixperm").offset
 COMMAND, MASTER, FLR = 0x04, 0x107, 1 << 15
 RESTORED = (0x0C, *range(0x10, 0x28, 4), 0x3C)
 PLACE = portal(0, Portal.LIMITED)
+BATCH = 32
+UNANSWERABLE = DESCRIPTOR.pack(opcode=Opcode.DRAIN).to_bytes(64, "little")
+"""A drain that asks for neither a record nor an interrupt."""
 
 
 async def _loaded(transport: Transport) -> Replay:
@@ -107,13 +114,49 @@ async def stock_driver_is_told_of_a_software_error(transport: Transport) -> None
     replay = await _loaded(transport)
     await replay.run(enable_device())
     await replay.run(enable_queue())
-    # A drain that asks for neither a record nor an interrupt cannot be answered.
-    bad = DESCRIPTOR.pack(opcode=Opcode.DRAIN).to_bytes(64, "little")
-    await transport.write(2, PLACE, bad)
+    await transport.write(2, PLACE, UNANSWERABLE)
     assert await replay.rung()
     await replay.run(SOFTWARE_ERROR)
     await replay.run(disable_queue())
     await _unload(replay)
+
+
+@case
+async def stock_driver_reads_its_event_log(transport: Transport) -> None:
+    """Kernel 6.12 from enabling the device to disabling it, with three errors in between."""
+    replay = await _loaded(transport)
+    log = transport.allocate(LOG_ENTRIES * EVENT_BYTES, align=4096)
+    await replay.run(enable_device(log=log.address))
+    await replay.run(enable_queue())
+    for index in range(3):
+        await transport.write(2, PLACE, UNANSWERABLE)
+        assert await replay.rung()
+        await replay.run(event_logged(index, index + 1))
+        entry = EVENT.unpack(int.from_bytes(log.read(EVENT_BYTES * index, EVENT_BYTES), "little"))
+        assert (entry["code"], entry["opcode"]) == (Status.BAD_FLAGS, Opcode.DRAIN)
+    await replay.run(disable_queue())
+    await replay.run(DISABLE_DEVICE_WITH_LOG)
+    await replay.run(REMOVE)
+    replay.close()
+    assert not replay.found.wrong, "\n".join(replay.found.wrong)
+    log.free()
+
+
+@case
+async def stock_driver_submits_a_batch_of_its_default_size(transport: Transport) -> None:
+    replay = await _loaded(transport)
+    members, record = transport.allocate(64 * BATCH, align=64), transport.allocate(32, align=32)
+    members.write(Nop().encode() * BATCH)
+    await replay.run(enable_device())
+    await replay.run(enable_queue())
+    batch = Batch(members.address, BATCH).encode(completion_address=record.address)
+    await transport.write(2, PLACE, batch)
+    await replay.run(disable_queue())
+    assert record.read()[0] == Status.SUCCESS
+    assert record.read()[4:8] == BATCH.to_bytes(4, "little")
+    await _unload(replay)
+    members.free()
+    record.free()
 
 
 @case

@@ -16,6 +16,8 @@ DEVICE = PcieId(1, 0, 0)
 CONFIGURATION_WRITE, MESSAGE = 0x44, 0x30
 """First byte of a type 0 configuration write; of a message, without its routing and data bits."""
 
+COMPLETION_TYPES = (0x0A, 0x0B)
+
 HARMLESS = (0x0C, 0x3C)
 """Configuration registers that may be written at random."""
 
@@ -109,11 +111,13 @@ class Fuzz:
         if way == "long":
             return bytes(mutable) + rng.randbytes(4 * rng.randint(1, 300))
         if way == "type":
+            # What is a completion has no tag where requests have theirs.
+            fixed = mutable[start] & 0x1F in COMPLETION_TYPES
             mutable[start] ^= 1 << rng.randrange(8)
             usable = (
                 mutable[start] != CONFIGURATION_WRITE and mutable[start] >> 5 != TlpFmt.TLP_PREFIX
             )
-            return bytes(mutable) if usable else packet
+            return bytes(mutable) if usable and not fixed else packet
         for _ in range(1 if way == "bit" else 4):
             place = rng.randrange(0, min(len(mutable) - start, 16))
             keep = KEPT_BITS.get(place, 0xFF if place == 0 else 0)

@@ -33,7 +33,7 @@ class Plan:
     operations_per_adi: int = 2
     largest_bytes: int = 1024
     churn: int = 10
-    shared_operations: int = 400
+    shared_operations: int = 800
     workers: int = 96
     seed: int = 1
 

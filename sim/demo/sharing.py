@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from driver import Adi, Device, GroupSettings, QueueSettings
+from driver import Adi, Device, GroupSettings, Mode, QueueSettings
 from driver.transport import Buffer, Transport
 
 from ..workload.trials import crc32c
@@ -12,8 +12,11 @@ from .result import Sharer
 from .witness import Witness
 
 BLOCK_BYTES = 2048
-OUTSTANDING = 6
-"""Operations that each tenant keeps under way, so that its queue never runs dry."""
+OUTSTANDING = 28
+"""Operations that each tenant keeps under way: more than an engine holds, so that no queue ever
+runs dry and arbitration has to choose."""
+
+QUEUE_SLOTS = 32
 
 TOLERANCE = 0.15
 """By how much a share of the turns may miss what the priorities promise, relative to that."""
@@ -64,7 +67,9 @@ PARTS = (
 class Sharing:
     """Lets the tenants work against one another, and notes who had the engine when.
 
-    One engine executes descriptors in order. So it has worked for a tenant from the completion
+    Each has a dedicated queue: deferrable writes are answered one after another, whosever they
+    are, which would share the engine before its arbiter can. One engine executes descriptors in
+    order. So it has worked for a tenant from the completion
     record before until the one of that tenant's.
 
     Parameters
@@ -97,7 +102,10 @@ class Sharing:
         device = await Device.probe(self._transport)
         device.on_error = lambda report: self.wrong.append(f"the device reports {report}")
         await device.start(
-            [QueueSettings(size=2 * OUTSTANDING, priority=part.priority) for part in PARTS],
+            [
+                QueueSettings(size=QUEUE_SLOTS, mode=Mode.DEDICATED, priority=part.priority)
+                for part in PARTS
+            ],
             groups=[GroupSettings(queues=range(len(PARTS)), engines=[0])],
         )
         tenants = [await self._arrive(device, number, part) for number, part in enumerate(PARTS)]
@@ -127,11 +135,12 @@ class Sharing:
             self._step(1)
 
     def _account(self, tenants: list[Tenant], begin: int) -> None:
-        """Who had the engine while all three had work, which is all but the end."""
+        """Who had the engine while all three had work, which is all but begin and end."""
         records = self._witness.records[begin:]
         self.done = len(records)
         numbers = {tenant.adi.pasid: number for number, tenant in enumerate(tenants)}
-        steady = records[: -2 * OUTSTANDING * len(tenants)]
+        under_way = OUTSTANDING * len(tenants)
+        steady = records[under_way // 2 : -2 * under_way]
         for (before, _), (clock, pasid) in pairwise(steady):
             self.turns.append((before, clock, numbers[pasid]))
         whole = sum(part.priority for part in PARTS)

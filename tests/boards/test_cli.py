@@ -129,7 +129,7 @@ def test_demo_on_the_model_ends_with_its_line(capfd, monkeypatch, tmp_path):
     code, out, _ = run(capfd, "demo", "--model", "--vectors", "40", "--seed", "7")
     assert code == 0
     assert out.splitlines()[-1] == (
-        "demo: adis=40 vectors=40 operations=484 interrupts=484 lost=0 doubled=0 misdirected=0"
+        "demo: adis=40 vectors=40 operations=884 interrupts=884 lost=0 doubled=0 misdirected=0"
     )
     page = (tmp_path / "build/demo/report.html").read_text()
     assert "plotly.js v" in page

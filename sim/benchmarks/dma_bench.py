@@ -127,7 +127,7 @@ def _commands(data: bytes, config: Config) -> Iterator[int]:
 
 @bench()
 async def reads(dut: Any) -> dict[str, Any]:
-    """One long read, of a host that answers in full payloads after a while."""
+    """Reads without end, of a host that answers in full payloads after a while."""
     config = Config(**parameters()["config"])
     found = {}
     dut.max_read_bytes.value = config.read_slot_bytes
@@ -143,16 +143,20 @@ async def _read(dut: Any, config: Config, payload: int, total: int) -> dict[str,
     command, wire, chunks = (Pins(dut, name) for name in ("i_read", "i", "o_read"))
     requests, tap = Tap(Pins(dut, "o"), config), Tap(wire, config)
     dut.o__ready.value = dut.o_read__ready.value = 1
-    asked: int | None = pack(ReadCommand, address=ADDRESS, length_bytes=total, tenant=TENANT)
+    size = config.read_slot_bytes
+    asked = deque(
+        pack(ReadCommand, address=ADDRESS + start, length_bytes=size, tenant=TENANT)
+        for start in range(0, total, size)
+    )
     answers: deque[tuple[int, int]] = deque()
     arrived, chunk = b"", Packet(ReadChunk, config.data_width)
     limit = now() + 20 * total // config.beat_bytes
     while len(arrived) < total:
-        command.offer(asked)
+        command.offer(asked[0] if asked else None)
         wire.offer(answers[0][1] if answers and answers[0][0] <= now() else None)
         await settle()
         if command.moves:
-            asked = None
+            asked.popleft()
         if wire.moves:
             answers.popleft()
         tap.look()

@@ -41,6 +41,7 @@ def found():
         "tests.cosim.bench_programs",
         parameters=asdict(PROGRAM),
         seed=PROGRAM.seed,
+        testcase="program",
         timeout=900,
     )
 

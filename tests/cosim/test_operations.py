@@ -14,7 +14,7 @@ from sim.workload.listed import ADDRESSES, AREA_BYTES, execute_listed
 
 from .models import CONFIG, device
 
-EXAMPLES = 600
+EXAMPLES = 2000
 COMMON = {item.name for item in LAYOUTS[Opcode.NOP].fields}
 FLAGS = (Flag.FENCE, Flag.CHECK_RESULT, Flag.STRICT_ORDERING, Flag.READ_SEED, Flag.CACHE_CONTROL)
 BYPASSES = (Flag.BYPASS_INVERSION, Flag.BYPASS_REFLECTION)

@@ -6,9 +6,7 @@ from driver import Adi, Completion, OperationFailed
 from driver.transport import Buffer
 from hw.regs.descriptor import Status
 
-from .trials import SECTIONS, Area, Trial, Trials
-
-PAGE_BYTES = 4096
+from .trials import PAGE_BYTES, SECTIONS, Area, Trial, Trials
 
 
 class Desk:

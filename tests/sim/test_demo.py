@@ -46,64 +46,45 @@ def test_same_seed_gives_the_same_work():
     assert play() == play()
 
 
-@pytest.fixture
-def after(monkeypatch):
-    """Do something else instead of the n-th write to memory or message of the device."""
-
-    def arrange(method, count, act):
-        original, calls = getattr(PlatformHost, method), [0]
-
-        def counting(self, *arguments):
-            calls[0] += 1
-            if calls[0] == count:
-                act(lambda *changed: original(self, *changed), *arguments)
-            else:
-                original(self, *arguments)
-
-        monkeypatch.setattr(PlatformHost, method, counting)
-
-    return arrange
-
-
-def test_lost_bell_is_noticed(after):
-    after("message", 40, lambda send, address, data: None)
+def test_lost_bell_is_noticed(spoiled):
+    spoiled("message", 40, lambda send, address, data: None)
     result = play()
     assert result.lost == 1 and not result.good
 
 
-def test_doubled_bell_is_noticed(after):
+def test_doubled_bell_is_noticed(spoiled):
     def twice(send, address, data):
         send(address, data)
         send(address, data)
 
-    after("message", 40, twice)
+    spoiled("message", 40, twice)
     result = play()
     assert result.doubled == 1 and not result.good
 
 
-def test_misdirected_bell_is_noticed(after):
-    after("message", 40, lambda send, address, data: send(address ^ 4, data))
+def test_misdirected_bell_is_noticed(spoiled):
+    spoiled("message", 40, lambda send, address, data: send(address ^ 4, data))
     result = play()
     assert result.misdirected == 1 and not result.good
 
 
-def test_message_with_the_data_of_another_is_noticed(after):
-    after("message", 40, lambda send, address, data: send(address, data ^ 1))
+def test_message_with_the_data_of_another_is_noticed(spoiled):
+    spoiled("message", 40, lambda send, address, data: send(address, data ^ 1))
     assert play().misdirected == 1
 
 
-def test_wrong_byte_is_noticed(after):
+def test_wrong_byte_is_noticed(spoiled):
     def flip(write, address, data, pasid):
         write(address, bytes([data[0] ^ 1]) + data[1:], pasid)
 
-    after("dma_write", 41, flip)
+    spoiled("dma_write", 41, flip)
     result = play()
     assert not result.good
     assert result.corrupted or result.errors
 
 
-def test_write_for_another_pasid_is_noticed(after):
-    after("dma_write", 41, lambda write, address, data, pasid: write(address, data, pasid ^ 1))
+def test_write_for_another_pasid_is_noticed(spoiled):
+    spoiled("dma_write", 41, lambda write, address, data, pasid: write(address, data, pasid ^ 1))
     result = play()
     assert result.refused and not result.good
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from sim.model.platform import PlatformHost
 from sim.soak import model_side
 from sim.soak.result import Round, Total
 from sim.workload.trials import crc32c
@@ -20,25 +19,6 @@ def test_round_on_the_model_is_clean(number):
     found = play(number)
     assert found.errors == []
     assert sum(found.kinds.values()) > 0
-
-
-@pytest.fixture
-def spoiled(monkeypatch):
-    """Do something else instead of the n-th write to memory or message of the device."""
-
-    def arrange(method, count, act):
-        original, calls = getattr(PlatformHost, method), [0]
-
-        def counting(self, *arguments):
-            calls[0] += 1
-            if calls[0] == count:
-                act(lambda *changed: original(self, *changed), *arguments)
-            else:
-                original(self, *arguments)
-
-        monkeypatch.setattr(PlatformHost, method, counting)
-
-    return arrange
 
 
 def test_wrong_byte_is_noticed(spoiled):

@@ -26,17 +26,18 @@ class Slice(Component):
 
     def elaborate(self, platform):
         m = Module()
-        # What came in the clock in which the output stood still.
-        spare, full = Signal.like(self.i.payload), Signal()
-        m.d.comb += self.i.ready.eq(~full)
-        with m.If(~full):
-            m.d.sync += spare.eq(self.i.payload)
-        with m.If(~self.o.valid | self.o.ready):
+        # What comes while the output is full is put by.
+        spare = Signal.like(self.i.payload)
+        spare_valid = Signal()
+        m.d.comb += self.i.ready.eq(~spare_valid)
+        with m.If(self.o.ready | ~self.o.valid):
             m.d.sync += [
-                self.o.valid.eq(self.i.valid | full),
-                self.o.payload.eq(Mux(full, spare, self.i.payload)),
-                full.eq(0),
+                self.o.valid.eq(self.i.valid | spare_valid),
+                self.o.payload.eq(Mux(spare_valid, spare, self.i.payload)),
+                spare_valid.eq(0),
             ]
-        with m.Elif(self.i.valid):
-            m.d.sync += full.eq(1)
+        with m.Elif(self.i.valid & ~spare_valid):
+            m.d.sync += spare_valid.eq(1)
+        with m.If(~spare_valid):
+            m.d.sync += spare.eq(self.i.payload)
         return m

@@ -7,47 +7,10 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..csr.bus import Access
+from ..flow.slice import Slice
 from ..regs.config import Config
 from .records import Check, Event, Message
 from .store import MessageStore, StoreSignature
-
-
-class Inlet(Component):
-    """A stream whose payload, valid and ready all come from registers.
-
-    **Timing**: one clock; a beat per clock.
-
-    Parameters
-    ----------
-    shape
-        Payload of the stream.
-
-    Members
-    -------
-    i : ``In(stream.Signature(shape))``
-    o : ``Out(stream.Signature(shape))``
-    """
-
-    def __init__(self, shape):
-        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
-
-    def elaborate(self, platform):
-        m = Module()
-        # What comes while the output is full is put by.
-        spare = Signal.like(self.i.payload)
-        spare_valid = Signal()
-        m.d.comb += self.i.ready.eq(~spare_valid)
-        with m.If(self.o.ready | ~self.o.valid):
-            m.d.sync += [
-                self.o.valid.eq(self.i.valid | spare_valid),
-                self.o.payload.eq(Mux(spare_valid, spare, self.i.payload)),
-                spare_valid.eq(0),
-            ]
-        with m.Elif(self.i.valid & ~spare_valid):
-            m.d.sync += spare_valid.eq(1)
-        with m.If(~spare_valid):
-            m.d.sync += spare.eq(self.i.payload)
-        return m
 
 
 class Outlet(Component):
@@ -113,14 +76,14 @@ class RegisteredStore(Component):
         m = Module()
         m.submodules.store = store = MessageStore(self._config, technology=self._technology)
         for name, shape in (("i_event", Event), ("i_check", Check)):
-            m.submodules[name] = registers = Inlet(shape)
+            m.submodules[name] = registers = Slice(shape)
             connect(m, outside=flipped(getattr(self, name)), registers=registers.i)
             connect(m, registers=registers.o, store=getattr(store, name))
         for name, shape in (("o_message", Message), ("o_verdict", 1)):
             m.submodules[name] = registers = Outlet(shape)
             connect(m, store=getattr(store, name), registers=registers.i)
             connect(m, registers=registers.o, outside=flipped(getattr(self, name)))
-        m.submodules.access = access = Inlet(Access)
+        m.submodules.access = access = Slice(Access)
         connect(m, outside=flipped(self.csr.access), registers=access.i)
         connect(m, registers=access.o, store=store.csr.access)
         m.submodules.result = result = Outlet(64)

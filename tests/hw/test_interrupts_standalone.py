@@ -5,11 +5,12 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hw.interrupts.standalone import Inlet, Outlet, rtlil_of
+from hw.flow.slice import Slice
+from hw.interrupts.standalone import Outlet, rtlil_of
 from hw.regs.config import Config
 
 
-@pytest.mark.parametrize("kind", [Inlet, Outlet])
+@pytest.mark.parametrize("kind", [Slice, Outlet])
 @pytest.mark.parametrize("pause", [0.0, 0.3, 0.9])
 def test_registers_keep_order_and_rate(kind, pause):
     dut = kind(16)

@@ -120,7 +120,7 @@ class Checks(Component):
                     m.d.sync += [index.eq(number), exact.eq(1)]
         privilege = self.header.shared & tenant.privileged & ~self.pasid_privileged
         wrong_flags = self._flags(m, index)
-        record, wrong_size, wrong_record = self._sizes(m, index)
+        wrong_size, wrong_record = self._sizes(m, index)
         misplaced, unlike = self._alignments(m, index)
         counted, delta = _with("count"), _by(lambda rule: rule.least_bytes)
         found = (
@@ -141,7 +141,7 @@ class Checks(Component):
         for wrong, status in reversed(found):
             with m.If(wrong):
                 m.d.sync += [fault.eq(status), clean.eq(0)]
-        near = self._overlap(m, index, record)
+        near = self._overlap(m, index)
         m.d.comb += self.fault.eq(fault | Mux(clean & near, Status.OVERLAP, 0))
         return m
 
@@ -208,7 +208,7 @@ class Checks(Component):
         return reserved
 
     def _sizes(self, m, index):
-        """The size of the delta record, if any; whether the transfer's and the record's are bad."""
+        """Whether the sizes of the transfer, and of a delta record, are bad."""
         size, header, record = self._field("size_bytes"), self.header, Signal(32)
         limit, beyond, small = Signal(32), Signal(), []
         counts = _of(index, _with("count"))
@@ -236,7 +236,7 @@ class Checks(Component):
         # A multiple of 10 is even, and a multiple of 5. 16 is 1 modulo 5, so a number leaves the
         # same rest as the sum of its digits in base 16.
         fives = Cat((digits[:4] + digits[4:]) == k for k in range(0, 25, 5)).any()
-        return record, wrong_size, wrong_record | ~fives
+        return wrong_size, wrong_record | ~fives
 
     def _alignments(self, m, index):
         """Whether something is not aligned; whether two destinations differ in their low bits."""
@@ -256,8 +256,8 @@ class Checks(Component):
         ]
         return misplaced, unlike
 
-    def _overlap(self, m, index, record):
-        """Whether memory that has to be apart overlaps; an empty delta record never does."""
+    def _overlap(self, m, index):
+        """Whether memory that has to be apart overlaps."""
         m.submodules.overlap = overlap = Overlap()
         pairs = overlaps()
         sizes = (overlap.first_bytes, overlap.second_bytes)
@@ -276,7 +276,4 @@ class Checks(Component):
             overlap.begin.eq(self.begin),
             overlap.wanted.eq(Cat(_of(index, pairs[place]) for place in places)),
         ]
-        empty = Signal()
-        delta = _of(index, _by(lambda rule: rule.least_bytes))
-        m.d.sync += empty.eq((record == 0) & delta)
-        return overlap.found & ~empty
+        return overlap.found

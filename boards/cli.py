@@ -23,6 +23,7 @@ click.rich_click.COMMAND_GROUPS = {
         {"name": "See it work", "commands": ["demo"]},
         {"name": "Measure it", "commands": ["bench", "synth"]},
         {"name": "Wear it out", "commands": ["soak"]},
+        {"name": "Take it with you", "commands": ["verilog"]},
         {"name": "Look things up", "commands": ["registers", "generate", "version"]},
     ]
 }
@@ -199,6 +200,73 @@ def soak(minutes: int, seed: int, only: int | None, model: bool, waves: bool) ->
         raise click.UsageError("--waves needs --round, and the RTL: leave out --model.")
     need_room_for_results()
     sys.exit(play(minutes, seed, only=only, model=model, waves=waves))
+
+
+@tocsin.command()
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write into.")
+@click.option(
+    "--part",
+    type=click.Choice(["endpoint", "interrupts"]),
+    default="endpoint",
+    show_default=True,
+    help="The whole device, or message storage alone.",
+)
+@click.option(
+    "--technology",
+    type=click.Choice(["generic", "ecp5"]),
+    default="generic",
+    show_default=True,
+    help="Memories that any tool infers, or block RAM of the Lattice ECP5.",
+)
+@click.option("--ims-vectors", type=int, help="Entries of interrupt message storage.")
+@click.option("--msix-vectors", type=int, help="Entries of the MSI-X table.")
+@click.option("--data-width", type=int, help="Bits of a beat: 64, 128 or 256. Endpoint only.")
+@click.option("--queues", type=int, help="Work queues. Endpoint only.")
+@click.option("--engines", type=int, help="Engines. Endpoint only.")
+@click.option(
+    "--set",
+    "others",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Any other parameter of `hw.regs.Config`, such as `vendor_id=0x1234`.",
+)
+def verilog(
+    out: Path, part: str, technology: str, others: tuple[str, ...], **sizes: int | None
+) -> None:
+    """
+    Write the endpoint, or the interrupt block alone, as Verilog.
+
+    Makes three files in a folder: `tocsin_endpoint.v` or `tocsin_interrupts.v`, with a port for
+    each field of each stream; `example.v`, which instantiates it with every port on a wire; and
+    `PORTS.md`, which says what each port means. The Verilog is plain Verilog-2001 without
+    assertions or vendors' cells, and passes Verilator's lint. The names of all its modules begin
+    with that of the file.
+
+    The same parameters give the same bytes. Files that this command wrote before are replaced; one
+    that was changed since, or that is somebody else's, is not, and then nothing is written.
+    """
+    from .verilog import NotOurs, configured, play
+
+    settings = {name: size for name, size in sizes.items() if size is not None}
+    for text in others:
+        name, _, value = text.partition("=")
+        try:
+            settings[name] = int(value, 0)
+        except ValueError:
+            message = f"--set takes NAME=VALUE with a number, such as tags=16, not {text!r}."
+            raise click.UsageError(message) from None
+    config = configured(part, settings)
+    need_room_for_results()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"--out cannot be made: {error}.") from None
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise click.UsageError(f"--out cannot be written: {out}.")
+    try:
+        sys.exit(play(part, config, technology, out))
+    except NotOurs as error:
+        raise click.UsageError(str(error)) from None
 
 
 @tocsin.command()

@@ -39,10 +39,14 @@ class Device(Component):
 
     Members
     -------
-    i : ``In(wire_stream(data_width))``, o : ``Out(wire_stream(data_width))``
-        TLPs received, and to send.
-    granted : ``Out(Credits)``, credits : ``In(Credits)``
-        Credits granted to the partner, and those that it has granted.
+    i : ``In(wire_stream(data_width))``
+        TLPs received.
+    o : ``Out(wire_stream(data_width))``
+        TLPs to send.
+    granted : ``Out(Credits)``
+        Credits granted to the partner, as running totals.
+    credits : ``In(Credits)``
+        Those that the partner has granted.
     """
 
     def __init__(self, config: Config):

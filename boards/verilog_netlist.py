@@ -14,6 +14,7 @@ from . import tools
 YOSYS_SECONDS = 1800.0
 
 SCRIPT = """
+read_verilog -lib +/ecp5/cells_sim.v
 read_rtlil {source}
 select -assert-none t:$assert t:$assume t:$cover t:$check t:$print
 proc -noopt -norom
@@ -27,7 +28,8 @@ check -assert
 write_verilog -noattr {result}
 """
 """Processes become multiplexers: ``always @*`` and ``case`` are where readers of Verilog differ.
-Divisions, all of them by powers of two, become shifts."""
+Divisions, all of them by powers of two, become shifts. The library says which way the ports of
+block RAM go."""
 
 _KEYWORDS = """
 accept_on alias always always_comb always_ff always_latch and assert assign assume automatic

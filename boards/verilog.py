@@ -29,8 +29,6 @@ from .verilog_text import Description
 
 FOLDER = Path("build/verilog")
 
-TECHNOLOGIES = ("generic", "ecp5")
-
 WAIVED = {
     "DECLFILENAME": "all modules are in one file",
     "VARHIDDEN": "a name in a module may be that of an instance outside of it",

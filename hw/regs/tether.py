@@ -16,9 +16,9 @@ WELCOME   1, 2 and 3     protocol, nonce of the HELLO; then :data:`WELCOME_FIELD
                          only
 ========= ============== ===========================================================
 
-**Opening.** HELLO resets the device, as PERST# would, and both ends' sequence numbers to 0. The host
-takes part only in what follows the WELCOME with the nonce of its latest HELLO; the line keeps order,
-so nothing of an earlier session is left behind it.
+**Opening.** HELLO resets the device, as PERST# would, and both ends' sequence numbers to 0. The
+host takes part only in what follows the WELCOME with the nonce of its latest HELLO; the line keeps
+order, so nothing of an earlier session is left behind it.
 
 **Delivery.** TLPs are numbered modulo 256. An end takes the one that it expects next and drops all
 others, so none is doubled and none overtakes. The acknowledgement is the number that the sender of
@@ -44,7 +44,7 @@ PROTOCOL = 1
 """Version of what is described here."""
 
 FLAG, ESCAPE, INVERT = 0x7E, 0x7D, 0x20
-"""Between frames; before a byte of a frame that equals one of them; what that byte is XORed with."""
+"""Between frames; before a byte of a frame that equals one of them; what it is XORed with."""
 
 CRC_RESIDUE = 0x2144_DF1C
 """CRC-32, as ``zlib.crc32`` has it, of a frame with its CRC."""

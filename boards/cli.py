@@ -114,7 +114,7 @@ def tocsin() -> None:
 @click.option(
     "--vectors",
     type=Whole(1, IMS_MAX),
-    show_default="2500; 64 on a board",
+    show_default="2500; 2000 on a board; 8 on a simulated one",
     help="ADIs alive at once, each with its own PASID and vector.",
 )
 @click.option(
@@ -186,7 +186,7 @@ def demo(
     from .demo import play_on_board, play_on_simulated
 
     plan = Plan(
-        adis=vectors or 64,
+        adis=vectors or (2000 if tether is not None else 8),
         operations_per_adi=operations_per_adi,
         shared_operations=0,
         workers=16,

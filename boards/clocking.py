@@ -84,7 +84,7 @@ class Clocking(Elaboratable):
             m.submodules.reset = ResetSynchronizer(waiting)
             return m
         make = self._ecp5 if platform.family == "ecp5" else self._xilinx7
-        output, locked = Signal(), Signal()
+        output, locked = Signal(name="device_clock"), Signal()
         make(m, buffer.i, input_hz, output, locked)
         m.d.comb += clock.eq(output)
         m.submodules.reset = ResetSynchronizer(waiting | ~locked)

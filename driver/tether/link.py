@@ -192,6 +192,8 @@ class Link:
             self._rejecting = False
         if missing:
             self._reject()
+        # What the host said last may have been lost.
+        self._owes_status = True
 
     def _turn_clock(self, reading: int) -> None:
         if self._opened_at is None:

@@ -55,7 +55,7 @@ WINDOW = 16
 LONGEST_TLP_DW = 134
 """Prefix, header, 512 bytes of payload, digest."""
 
-STATUS_INTERVAL_BYTES = 512
+STATUS_INTERVAL_BYTES = 128
 """Time between two STATUS frames of the board, at most, in times of a byte (10 bits)."""
 
 BAUD_MAX = 12_000_000

@@ -34,6 +34,9 @@ OPENING_SECONDS = 8.0
 MUTE_SECONDS = 15.0
 """Real time without a good frame after which the board is taken to be gone."""
 
+SIMULATED_SLOWER = 30
+"""By how much longer each of these is for a simulated board."""
+
 TIMEOUT_SECONDS = 5.0
 """Time of the device, after which a request of the host's is given up."""
 
@@ -66,8 +69,8 @@ class TetherTransport(TlpTransport):
         self.checkers: list[Observer] = [TlpChecker(host.interrupts.window), CreditChecker()]
         self.responder = Responder(host)
         self._line = line
-        # Before the clock of the board is known, the fastest possible one is taken.
         self._simulated, self._baud = simulated, baud
+        self._slower = SIMULATED_SLOWER if simulated else 1
         self.link = Link(patience_cycles=1 << 31)
         self._clock = DeviceClock(lambda: self.link.clock)
         self._outbox = Outbox({flow: Total(0, 0) for flow in Flow})
@@ -117,7 +120,7 @@ class TetherTransport(TlpTransport):
         loop = asyncio.get_running_loop()
         self._heard_at = loop.time()
         self._tasks = [loop.create_task(self._listen()), loop.create_task(self._watch())]
-        deadline = loop.time() + seconds * (10 if self._simulated else 1)
+        deadline = loop.time() + seconds * self._slower
         while not self._opened.is_set():
             self._clock.check()
             if loop.time() >= deadline:
@@ -125,7 +128,7 @@ class TetherTransport(TlpTransport):
             self.link.hello()
             self._flush()
             try:
-                await asyncio.wait_for(self._opened.wait(), HELLO_SECONDS)
+                await asyncio.wait_for(self._opened.wait(), HELLO_SECONDS * self._slower)
             except TimeoutError:
                 continue
         if self.link.protocol != PROTOCOL:
@@ -164,15 +167,15 @@ class TetherTransport(TlpTransport):
     async def _watch(self) -> None:
         """See to it that a mute board is noticed."""
         loop = asyncio.get_running_loop()
-        heard = self.link.heard
+        heard, patience = self.link.heard, MUTE_SECONDS * self._slower
         while True:
             await asyncio.sleep(MUTE_SECONDS / 10)
             if self.link.heard != heard or not self._opened.is_set():
                 heard, self._heard_at = self.link.heard, loop.time()
-            elif loop.time() - self._heard_at > MUTE_SECONDS:
+            elif loop.time() - self._heard_at > patience:
                 self._clock.stop(
                     TetherError(
-                        f"the board at {self._line.name} has been mute for {MUTE_SECONDS:g} s; "
+                        f"the board at {self._line.name} has been mute for {patience:g} s; "
                         "reset it, or load its bitstream again"
                     )
                 )

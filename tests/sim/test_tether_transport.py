@@ -115,7 +115,7 @@ def play(work, line=None, **options):
 
     async def program():
         host = Host()
-        transport = await TetherTransport.open(line, host, 100_000, simulated=True, **options)
+        transport = await TetherTransport.open(line, host, 100_000, **options)
         try:
             return await asyncio.wait_for(work(transport, line), 60)
         finally:

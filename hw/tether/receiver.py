@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..flow.packet_fifo import PacketFifo
+from ..flow.slice import Slice
 from ..regs.tether import WINDOW
 from ..tlp.records import packet_stream, wire_stream
 
@@ -58,7 +59,7 @@ class WireWidener(Component):
 class TlpReceiver(Component):
     """Keep the TLP that is due, forget all others, and say which one is due next.
 
-    **Timing**: the first beat is valid 4 clocks after ``tlp`` at 64 bits, if the buffer was empty.
+    **Timing**: the first beat is valid 5 clocks after ``tlp`` at 64 bits, if the buffer was empty.
 
     **Errors**: a TLP that does not fit is forgotten and remains due. DWs of a TLP whose first one
     was not seen are ignored.
@@ -102,7 +103,10 @@ class TlpReceiver(Component):
         m = Module()
         m.submodules.buffer = buffer = PacketFifo(unsigned(0), 32, depth=BUFFER_DW, packets=WINDOW)
         m.submodules.widener = widener = WireWidener(self._width)
-        connect(m, buffer.o, widener.i)
+        # What comes late out of block RAM goes to registers first.
+        m.submodules.slice = slice_ = Slice(buffer.o.payload.shape())
+        connect(m, buffer.o, slice_.i)
+        connect(m, slice_.o, widener.i)
         connect(m, widener.o, flipped(self.o))
 
         # The buffer holds the beginning of a TLP; the rest of what comes is to be forgotten.

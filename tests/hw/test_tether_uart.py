@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from hw.tether.uart import SerialReceiver, SerialTransmitter
+from hw.tether.uart import SerialReceiver, SerialTransmitter, clocks_per_bits
 
 from .streams import offer, simulate
 
@@ -59,7 +59,7 @@ def test_bytes_are_taken_back_to_back_at_rates_that_differ_by_two_percent(
     clock_hz, baud, deviation
 ):
     slow = clock_hz / baud > 100
-    content = bytes(random.Random(1).randbytes(3 if slow else 30)) + b"\x00\xff\x55"
+    content = random.Random(1).randbytes(1 if slow else 20) + b"\x00\xff\x55"
     for start in (0.0,) if slow else (0.0, 0.5):
         line = levels(content)
         assert bytes(received(clock_hz, baud, line, clock_hz / baud * deviation, start)) == content
@@ -103,7 +103,6 @@ def test_transmitter_keeps_every_edge_within_a_clock(clock_hz, baud):
     assert all(abs(edge - time) < 1 for edge, time in zip(edges, due, strict=True))
 
 
-@pytest.mark.parametrize("make", [SerialReceiver, SerialTransmitter])
-def test_rate_too_high_for_the_clock_is_refused(make):
+def test_rate_too_high_for_the_clock_is_refused():
     with pytest.raises(ValueError, match=r"a line of 26 baud needs a clock of 4 times as many Hz"):
-        make(100, 26)
+        clocks_per_bits(100, 26)

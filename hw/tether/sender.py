@@ -43,7 +43,7 @@ class Sender(Component):
 
     Starts a session each time that it comes out of reset.
 
-    **Timing**: the first DW of a TLP is valid 4 clocks after its last beat, if nothing else is to
+    **Timing**: the first DW of a TLP is valid 3 clocks after its last beat, if nothing else is to
     be said; a DW every 3 clocks, or as the line takes them.
 
     **Errors**: see :class:`hw.tether.ring.ReplayRing`.

@@ -7,8 +7,8 @@ significant byte first. A frame that is anything else is dropped.
 
 ========= ============== ===========================================================
 DW 0      byte 0         :class:`Kind`
-TLP       1, 2, 3        sequence number, acknowledgement, length in DWs; the TLP follows as on a
-                         PCI Express link
+TLP       1, 2, 3        sequence number, acknowledgement, length in DWs, not 0; the TLP follows as
+                         on a PCI Express link
 STATUS    1, 2, 3        next sequence number, acknowledgement, :class:`Flag`; then
                          :data:`STATUS_FIELDS`
 HELLO     1, 2 and 3     protocol, nonce; from the host only
@@ -18,18 +18,26 @@ WELCOME   1, 2 and 3     protocol, nonce of the HELLO; then :data:`WELCOME_FIELD
 
 **Opening.** HELLO resets the device, as PERST# would, and both ends' sequence numbers to 0. The
 host takes part only in what follows the WELCOME with the nonce of its latest HELLO; the line keeps
-order, so nothing of an earlier session is left behind it.
+order, so nothing of an earlier session is left behind it. A frame that the board was sending then
+may end in the middle. The board answers a HELLO of any protocol, and its WELCOME names its own.
+Before the first HELLO it takes nothing else and says nothing; before the host's first STATUS the
+board is granted nothing.
 
 **Delivery.** TLPs are numbered modulo 256. An end takes the one that it expects next and drops all
 others, so none is doubled and none overtakes. The acknowledgement is the number that the sender of
 the frame expects next. TLPs that are not acknowledged are kept, at most :data:`WINDOW` of them, and
-sent again from the acknowledged one on when a STATUS says REJECT.
+sent again from the acknowledged one on when a STATUS says REJECT. The next sequence number in a
+STATUS is that of the TLP frame that comes next, be it sent the first time or again; so an end that
+expects an earlier one knows that it was lost. An acknowledgement that names nothing sent is
+ignored.
 
 **Who notices a loss.** The board sends a STATUS whenever what it says has changed and no TLP waits,
-after every fourth TLP at the latest, and at least once in :data:`STATUS_INTERVAL_BYTES` byte times.
-A gap in what it has received it reports with REJECT, once, until the TLP that was missing comes. It
-has no timers: the host sees from each STATUS what the board has and has sent, and sends again, or
-asks again, when two of them show no progress.
+after every fourth TLP that it sends at the latest, and once in :data:`STATUS_INTERVAL_BYTES` byte
+times, or right after the TLP that is under way then. A gap in what it has received (a number less
+than 128 ahead of the one that it expects) it reports with REJECT, once, until the TLP that was
+missing comes. It has no timers: the host sees from each STATUS what the board has and has sent, and
+sends again, or asks again, when two of them show no progress. The host answers each STATUS with one
+of its own, so that acknowledgements and credits that were lost are made good.
 
 **Flow control.** Every STATUS carries the sender's credits, as running totals like those of PCI
 Express, so TLPs are never refused for lack of room; a TLP for which there is no room in the frame

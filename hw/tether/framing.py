@@ -86,8 +86,9 @@ class Deframer(Component):
 class Framer(Component):
     """Make frames of DWs.
 
-    **Timing**: the first flag is valid 1 clock after the first DW; a byte per clock. A DW is taken
-    with its last byte. Frames follow each other with two flags in between.
+    **Timing**: the first flag is valid 1 clock after the first DW; a byte per clock, and a clock
+    between DWs. A DW is taken before its bytes leave. Frames follow each other with two flags in
+    between.
 
     Members
     -------
@@ -101,46 +102,50 @@ class Framer(Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=8).create()
-        place, escaped = Signal(2), Signal()
-        word, byte = Signal(32), Signal(8)
-        fill, special, final = Signal(), Signal(), Signal()
-        m.d.comb += [
-            byte.eq(word.word_select(place, 8)),
-            crc.data.eq(byte),
-            special.eq(((byte == FLAG) | (byte == ESCAPE)) & ~escaped),
-            final.eq(fill & ~special & (place == 3)),
-        ]
+        # What is left of a DW, or of the CRC.
+        word, place = Signal(32), Signal(2)
+        last, closing = Signal(), Signal()
+        byte, escaped, special = word[:8], Signal(), Signal()
         free = ~self.o.valid | self.o.ready
+        m.d.comb += [
+            special.eq(((byte == FLAG) | (byte == ESCAPE)) & ~escaped),
+            crc.data.eq(byte),
+        ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        with m.If(fill):
-            m.d.sync += [
-                self.o.valid.eq(1),
-                self.o.payload.eq(Mux(special, ESCAPE, byte ^ Mux(escaped, INVERT, 0))),
-                escaped.eq(special),
-                place.eq(place + (special == 0)),
-            ]
+
+        def take():
+            m.d.comb += self.i.ready.eq(1)
+            m.d.sync += [word.eq(self.i.p.data), last.eq(self.i.p.last)]
+            m.next = "BYTES"
+
+        def put(value):
+            m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(value)]
+
         with m.FSM():
             with m.State("OPEN"):
                 m.d.comb += crc.start.eq(1)
+                m.d.sync += closing.eq(0)
                 with m.If(free & self.i.valid):
-                    m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(FLAG)]
-                    m.next = "DATA"
-            with m.State("DATA"):
-                m.d.comb += [
-                    word.eq(self.i.p.data),
-                    fill.eq(free & self.i.valid),
-                    crc.valid.eq(fill & ~special),
-                    self.i.ready.eq(final),
-                ]
-                with m.If(final & self.i.p.last):
-                    m.next = "CRC"
-            with m.State("CRC"):
-                m.d.comb += [word.eq(crc.crc), fill.eq(free)]
-                with m.If(final):
-                    m.next = "CLOSE"
-            with m.State("CLOSE"):
+                    put(FLAG)
+                    take()
+            with m.State("BYTES"):
                 with m.If(free):
-                    m.d.sync += [self.o.valid.eq(1), self.o.payload.eq(FLAG)]
-                    m.next = "OPEN"
+                    put(Mux(special, ESCAPE, byte ^ Mux(escaped, INVERT, 0)))
+                    m.d.sync += escaped.eq(special)
+                with m.If(free & ~special):
+                    m.d.comb += crc.valid.eq(~closing)
+                    m.d.sync += [word.eq(word[8:]), place.eq(place + 1)]
+                    with m.If(place == 3):
+                        m.next = "NEXT"
+            with m.State("NEXT"):
+                with m.If(closing):
+                    with m.If(free):
+                        put(FLAG)
+                        m.next = "OPEN"
+                with m.Elif(last):
+                    m.d.sync += [word.eq(crc.crc), closing.eq(1)]
+                    m.next = "BYTES"
+                with m.Elif(self.i.valid):
+                    take()
         return m

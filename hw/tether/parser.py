@@ -13,7 +13,8 @@ class Parser(Component):
     A frame is taken for what its first byte says if it has the length for it; the strobes say so at
     its end. The DWs of a TLP leave before that, two DWs after they came.
 
-    **Timing**: all outputs are combinational from registers and from ``end`` and ``good``.
+    **Timing**: strobes come 1 clock after ``end``, DWs 1 clock after ``word`` or ``end``. What goes
+    with a strobe stays until the next frame begins.
 
     **Errors**: ``error`` strobes for a frame that is not good, of another kind or length. A TLP
     longer than :data:`hw.regs.tether.LONGEST_TLP_DW` gives no DWs; DWs that are too many do not
@@ -77,25 +78,29 @@ class Parser(Component):
                 m.d.sync += [left.eq(left - (left != 0)), filled.eq(filled + (filled != 2))]
                 with m.If(left == 0):
                     m.d.sync += [closed.eq(1), over.eq(closed)]
-        with m.If(self.tlp_word):
+        maybe_tlp = known & (kind == Kind.TLP) & (filled == 2)
+        leaves = Signal()
+        m.d.comb += leaves.eq(maybe_tlp & ((self.word & ~over) | self.end))
+        with m.If(leaves):
             m.d.sync += sent.eq(1)
         with m.If(self.end):
             m.d.sync += Cat(inside, known, closed, over, filled, sent).eq(0)
 
         sound = Signal()
-        said = [self.hello, self.status, self.tlp]
-        m.d.comb += sound.eq(self.end & self.good & known & closed & ~over)
-        for strobe, what in zip(said, (Kind.HELLO, Kind.STATUS, Kind.TLP), strict=True):
-            m.d.comb += strobe.eq(sound & (kind == what))
-        maybe_tlp = known & (kind == Kind.TLP) & (filled == 2) & ~over
         m.d.comb += [
-            self.error.eq(self.end & ~sound),
+            sound.eq(self.end & self.good & known & closed & ~over),
             self.nonce.eq(head[16:]),
             self.number.eq(head[8:]),
             self.acknowledgement.eq(head[16:]),
             self.reject.eq((head[24:] & Flag.REJECT).any()),
+        ]
+        m.d.sync += [
+            self.hello.eq(sound & (kind == Kind.HELLO)),
+            self.status.eq(sound & (kind == Kind.STATUS)),
+            self.tlp.eq(sound & (kind == Kind.TLP)),
+            self.error.eq(self.end & ~sound),
             self.tlp_data.eq(held[1]),
-            self.tlp_word.eq(maybe_tlp & (self.word | self.end)),
+            self.tlp_word.eq(leaves),
             self.tlp_first.eq(~sent),
             self.tlp_last.eq(self.end),
         ]

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..flow.packet_fifo import PacketFifo
+from ..flow.slice import Slice
 from ..regs.tether import WINDOW
 from ..tlp.records import packet_stream, wire_stream
 
@@ -31,7 +32,7 @@ class WireWidener(Component):
     def __init__(self, data_width: int):
         self._lanes = data_width // 32
         super().__init__(
-            {"i": In(packet_stream(unsigned(1), 32)), "o": Out(wire_stream(data_width))}
+            {"i": In(packet_stream(unsigned(0), 32)), "o": Out(wire_stream(data_width))}
         )
 
     def elaborate(self, platform):
@@ -100,9 +101,12 @@ class TlpReceiver(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.buffer = buffer = PacketFifo(unsigned(1), 32, depth=BUFFER_DW, packets=WINDOW)
+        m.submodules.buffer = buffer = PacketFifo(unsigned(0), 32, depth=BUFFER_DW, packets=WINDOW)
         m.submodules.widener = widener = WireWidener(self._width)
-        connect(m, buffer.o, widener.i)
+        # What comes late out of block RAM goes to registers first.
+        m.submodules.slice = slice_ = Slice(buffer.o.payload.shape())
+        connect(m, buffer.o, slice_.i)
+        connect(m, slice_.o, widener.i)
         connect(m, widener.o, flipped(self.o))
 
         # The buffer holds the beginning of a TLP; the rest of what comes is to be forgotten.
@@ -115,8 +119,8 @@ class TlpReceiver(Component):
             buffer.i.p.first.eq(~begun),
             buffer.i.p.last.eq(~wanted | self.last),
             buffer.discard.eq(~(wanted & self.tlp & due)),
-            taken.eq(buffer.i.ready & ~buffer.discard),
         ]
+        m.d.sync += taken.eq(buffer.i.ready & ~buffer.discard)
         with m.If(buffer.i.valid & buffer.i.ready):
             m.d.sync += begun.eq(~buffer.i.p.last)
         with m.If(self.word):

@@ -43,7 +43,7 @@ class Sender(Component):
 
     Starts a session each time that it comes out of reset.
 
-    **Timing**: the first DW of a TLP is valid 4 clocks after its last beat, if nothing else is to
+    **Timing**: the first DW of a TLP is valid 3 clocks after its last beat, if nothing else is to
     be said; a DW every 3 clocks, or as the line takes them.
 
     **Errors**: see :class:`hw.tether.ring.ReplayRing`.
@@ -151,19 +151,16 @@ class Sender(Component):
 
     def _watch(self, m, said, due, ring):
         """Whether a STATUS is due."""
-        now, changed = Signal(Said), Signal()
+        now, changed, expired = Signal(Said), Signal(), Signal()
         since, timer = Signal(range(TLPS_PER_STATUS + 1)), Signal(range(self._interval + 1))
         m.d.comb += [
             now.number.eq(ring.number),
             now.expected.eq(self.expected),
             now.credits.eq(self.granted),
         ]
-        m.d.sync += [
-            changed.eq(now != said),
-            due.eq(
-                (changed & ~ring.waiting) | (since == TLPS_PER_STATUS) | (timer == 0) | self.reject
-            ),
-        ]
+        fourth = since == TLPS_PER_STATUS
+        m.d.comb += due.eq((changed & ~ring.waiting) | fourth | expired | self.reject)
+        m.d.sync += [changed.eq(now != said), expired.eq(timer == 0)]
         with m.If(self.reported):
             m.d.sync += [said.eq(now), since.eq(0), timer.eq(self._interval)]
         with m.Else():

@@ -7,7 +7,7 @@ from ..regs import Config
 from ..regs.tether import Identity
 from ..tlp.records import Credits, wire_stream
 from .session import Session
-from .uart import SerialReceiver, SerialTransmitter
+from .uart import SerialReceiver, SerialTransmitter, clocks_per_bits
 
 
 class Tether(Component):
@@ -20,7 +20,8 @@ class Tether(Component):
     :class:`hw.tether.session.Session`. ``reset`` and ``credits`` are registers.
 
     **Errors**: ``error`` strobes for a bad frame, see :class:`hw.tether.session.Session`.
-    ``ValueError`` for a rate too high for the clock.
+    ``ValueError`` for a rate too high for the clock, see
+    :func:`hw.tether.uart.clocks_per_bits`.
 
     Parameters
     ----------
@@ -48,11 +49,9 @@ class Tether(Component):
     """
 
     def __init__(self, config: Config, identity: Identity, *, linked_cycles: int | None = None):
-        self._line = (identity.clock_hz, identity.baud)
-        cycles = identity.clock_hz if linked_cycles is None else linked_cycles
-        self._session = Session(config, identity, linked_cycles=cycles)
-        self._receiver = SerialReceiver(*self._line)
-        self._transmitter = SerialTransmitter(*self._line)
+        clocks_per_bits(identity.clock_hz, identity.baud)
+        self._config, self._identity = config, identity
+        self._linked_cycles = identity.clock_hz if linked_cycles is None else linked_cycles
         super().__init__(
             {
                 "rx": In(1, init=1),
@@ -69,9 +68,12 @@ class Tether(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.receiver = receiver = self._receiver
-        m.submodules.transmitter = transmitter = self._transmitter
-        m.submodules.session = session = self._session
+        line = (self._identity.clock_hz, self._identity.baud)
+        m.submodules.receiver = receiver = SerialReceiver(*line)
+        m.submodules.transmitter = transmitter = SerialTransmitter(*line)
+        m.submodules.session = session = Session(
+            self._config, self._identity, linked_cycles=self._linked_cycles
+        )
         connect(m, session.o_byte, transmitter.i)
         connect(m, session.o, flipped(self.o))
         connect(m, flipped(self.i), session.i)

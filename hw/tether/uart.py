@@ -10,6 +10,21 @@ CLOCKS_PER_BIT_MIN = 4
 """Fewer do not tell a bit from its edges."""
 
 
+def clocks_per_bits(clock_hz: int, baud: int) -> tuple[int, int]:
+    """The smallest whole numbers of clocks and of bits that take the same time.
+
+    **Errors**: ``ValueError`` for a rate that leaves less than :data:`CLOCKS_PER_BIT_MIN` clocks to
+    a bit.
+    """
+    if not 0 < CLOCKS_PER_BIT_MIN * baud <= clock_hz:
+        raise ValueError(
+            f"a line of {baud} baud needs a clock of {CLOCKS_PER_BIT_MIN} times as many Hz or "
+            f"more, not {clock_hz}; take a lower rate or a faster clock"
+        )
+    common = gcd(clock_hz, baud)
+    return clock_hz // common, baud // common
+
+
 class BitClock(Elaboratable):
     """Strobe once per bit, as an exact fraction of the clock.
 
@@ -17,13 +32,10 @@ class BitClock(Elaboratable):
     ``hold`` is 1 there are none; after it, the first comes half a bit later, less one clock, so
     that what the clock hides of an edge and of a strobe evens out.
 
-    **Errors**: ``ValueError`` for a rate that leaves less than :data:`CLOCKS_PER_BIT_MIN` clocks to
-    a bit.
-
     Parameters
     ----------
-    clock_hz, baud
-        The clock, and bits per second.
+    clocks, bits
+        Numbers that take the same time, without a common factor.
 
     Attributes
     ----------
@@ -31,14 +43,8 @@ class BitClock(Elaboratable):
     strobe : Signal(), out
     """
 
-    def __init__(self, clock_hz: int, baud: int):
-        if not 0 < CLOCKS_PER_BIT_MIN * baud <= clock_hz:
-            raise ValueError(
-                f"a line of {baud} baud needs a clock of {CLOCKS_PER_BIT_MIN} times as many Hz or "
-                f"more, not {clock_hz}; take a lower rate or a faster clock"
-            )
-        common = gcd(clock_hz, baud)
-        self._clocks, self._bits = clock_hz // common, baud // common
+    def __init__(self, clocks: int, bits: int):
+        self._clocks, self._bits = clocks, bits
         self.hold = Signal()
         self.strobe = Signal()
 
@@ -65,12 +71,13 @@ class SerialReceiver(Component):
     next byte may follow at once.
 
     **Errors**: a low stop bit gives ``broken`` in place of ``valid``; the line then has to go high
-    before another byte begins. A low level shorter than half a bit is no start bit.
+    before another byte begins. A low level shorter than half a bit is no start bit. For the rate
+    see :func:`clocks_per_bits`.
 
     Parameters
     ----------
     clock_hz, baud
-        As in :class:`BitClock`.
+        The clock, and bits per second.
 
     Members
     -------
@@ -89,12 +96,12 @@ class SerialReceiver(Component):
     broken: Out(1)
 
     def __init__(self, clock_hz: int, baud: int):
-        self._bit_clock = BitClock(clock_hz, baud)
+        self._rate = clocks_per_bits(clock_hz, baud)
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.bit_clock = bit_clock = self._bit_clock
+        m.submodules.bit_clock = bit_clock = BitClock(*self._rate)
         raw, line = Signal(init=1), Signal(init=1)
         m.d.sync += [raw.eq(self.rx), line.eq(raw), self.valid.eq(0), self.broken.eq(0)]
         left = Signal(range(9))
@@ -116,7 +123,9 @@ class SerialReceiver(Component):
                         m.d.sync += self.byte.eq(Cat(self.byte[1:], line))
                     with m.Else():
                         m.d.sync += [self.valid.eq(line), self.broken.eq(~line)]
-                        m.next = "REST"
+                        m.next = "IDLE"
+                        with m.If(~line):
+                            m.next = "REST"
             with m.State("REST"):
                 with m.If(line):
                     m.next = "IDLE"
@@ -129,12 +138,12 @@ class SerialTransmitter(Component):
     **Timing**: a start bit begins within a bit of the offer; 10 bits per byte, without gaps while
     bytes are offered.
 
-    **Errors**: see :class:`BitClock`.
+    **Errors**: see :func:`clocks_per_bits`.
 
     Parameters
     ----------
     clock_hz, baud
-        As in :class:`BitClock`.
+        The clock, and bits per second.
 
     Members
     -------
@@ -147,12 +156,12 @@ class SerialTransmitter(Component):
     tx: Out(1, init=1)
 
     def __init__(self, clock_hz: int, baud: int):
-        self._bit_clock = BitClock(clock_hz, baud)
+        self._rate = clocks_per_bits(clock_hz, baud)
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.bit_clock = bit_clock = self._bit_clock
+        m.submodules.bit_clock = bit_clock = BitClock(*self._rate)
         rest, left = Signal(9), Signal(range(10))
         m.d.comb += self.i.ready.eq(bit_clock.strobe & (left == 0))
         with m.If(bit_clock.strobe):

@@ -171,9 +171,8 @@ class Host:
         self._acknowledged(acknowledgement)
         progress = (self.oldest, self.expected)
         behind = number != self.expected % 256
-        if flags & 1:
-            self._again()
-        elif progress[0] == self.seen[0] and waited and self.kept and not self.out:
+        stuck = progress[0] == self.seen[0] and waited and self.kept and not self.out
+        if flags & 1 or stuck:
             self._again()
         if behind and (not self.asked or progress[1] == self.seen[1]):
             self._ask()

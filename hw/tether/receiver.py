@@ -32,7 +32,7 @@ class WireWidener(Component):
     def __init__(self, data_width: int):
         self._lanes = data_width // 32
         super().__init__(
-            {"i": In(packet_stream(unsigned(0), 32)), "o": Out(wire_stream(data_width))}
+            {"i": In(packet_stream(unsigned(1), 32)), "o": Out(wire_stream(data_width))}
         )
 
     def elaborate(self, platform):
@@ -101,7 +101,7 @@ class TlpReceiver(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.buffer = buffer = PacketFifo(unsigned(0), 32, depth=BUFFER_DW, packets=WINDOW)
+        m.submodules.buffer = buffer = PacketFifo(unsigned(1), 32, depth=BUFFER_DW, packets=WINDOW)
         m.submodules.widener = widener = WireWidener(self._width)
         # What comes late out of block RAM goes to registers first.
         m.submodules.slice = slice_ = Slice(buffer.o.payload.shape())

@@ -19,8 +19,8 @@ class ReplayRing(Component):
     read.
 
     **Timing**: a DW per clock in, and a clock between TLPs; ``waiting`` rises 1 clock after the
-    last beat. ``data`` follows ``step`` after 3 clocks. An acknowledgement takes a clock for each
-    TLP, and one.
+    last beat. ``data`` follows ``step`` after 3 clocks. An acknowledgement takes two clocks for
+    each TLP, and two.
 
     **Errors**: an acknowledgement of a TLP that has not been sent, or was acknowledged before, is
     ignored. ``i`` is not ready while :data:`WINDOW` TLPs, or all DWs of the ring, are taken.
@@ -143,19 +143,25 @@ class ReplayRing(Component):
         m.d.comb += length_out.addr.eq(oldest)
         latest, unseen, again = Signal(8), Signal(), Signal()
         more, sent = Signal(8), Signal(8)
+        # Whether one more is acknowledged is worked out in one clock, and carried out in the next.
+        named, looked = Signal(), Signal()
         after = start + length_out.data
-        m.d.comb += [more.eq(latest - oldest), sent.eq(fresh - oldest)]
-        m.d.comb += self.busy.eq(unseen | again)
+        m.d.comb += [
+            more.eq(latest - oldest),
+            sent.eq(fresh - oldest),
+            self.busy.eq(unseen | again),
+        ]
+        m.d.sync += [named.eq((more != 0) & (more <= sent)), looked.eq(unseen & ~looked)]
         with m.If(self.idle & unseen):
-            with m.If((more != 0) & (more <= sent)):
+            with m.If(looked & named):
                 m.d.sync += [oldest.eq(oldest + 1), start.eq(after)]
                 with m.If(self.number == oldest):
                     m.d.sync += [self.number.eq(oldest + 1), read.eq(after)]
-            with m.Else():
+            with m.Elif(looked):
                 m.d.sync += unseen.eq(0)
         with m.Elif(self.idle & again):
             m.d.sync += [again.eq(0), self.number.eq(oldest), read.eq(start)]
         with m.If(self.acknowledge):
-            m.d.sync += [latest.eq(self.acknowledgement), unseen.eq(1)]
+            m.d.sync += [latest.eq(self.acknowledgement), unseen.eq(1), looked.eq(0)]
         with m.If(self.reject):
             m.d.sync += again.eq(1)

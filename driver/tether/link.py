@@ -55,8 +55,10 @@ class Link:
     Parameters
     ----------
     patience_cycles
-        Clocks of the board without progress after which a TLP is sent, or asked for, again although
-        the board has reported nothing: longer than the line takes for both ways.
+        Clocks of the board without progress, from when the line was free, after which a TLP is
+        sent, or asked for, again although the board has reported nothing.
+    byte_cycles
+        Clocks of the board in which a byte passes over the line.
 
     Attributes
     ----------
@@ -73,8 +75,8 @@ class Link:
     statistics : Statistics
     """
 
-    def __init__(self, patience_cycles: int) -> None:
-        self.patience_cycles = patience_cycles
+    def __init__(self, patience_cycles: int, byte_cycles: int) -> None:
+        self.patience_cycles, self.byte_cycles = patience_cycles, byte_cycles
         self.statistics = Statistics()
         self.heard = 0
         self._deframer = Deframer()
@@ -91,8 +93,7 @@ class Link:
         self._line: list[bytes] = []
         self._rejecting = False
         self._owes_status = False
-        self._progress = 0
-        self._rejected_at = 0
+        self._free_at = self._gone_at = self._progress = self._rejected_at = 0
 
     @property
     def room(self) -> bool:
@@ -122,6 +123,8 @@ class Link:
         self.statistics.sent += 1
         self._put_tlp(self._next, packet)
         self._next = (self._next + 1) % 256
+        # It carries the acknowledgement; the next STATUS of the board is answered all the same.
+        self._owes_status = False
 
     def outgoing(self) -> bytes:
         """Bytes that are to go over the line now."""
@@ -183,9 +186,8 @@ class Link:
             for index, item in enumerate(_CREDITS)
         )
         self._acknowledge(body[2])
-        if self._unacknowledged and (
-            body[3] & Flag.REJECT or self.clock - self._progress > self.patience_cycles
-        ):
+        overdue = self.clock - max(self._progress, self._gone_at) > self.patience_cycles
+        if self._unacknowledged and (body[3] & Flag.REJECT or overdue):
             self._send_again()
         missing = body[1] != self._expected
         if not missing or self.clock - self._rejected_at > self.patience_cycles:
@@ -226,11 +228,14 @@ class Link:
         self._put_status(Flag.REJECT)
 
     def _put(self, body: bytes) -> None:
-        self._line.append(encode(body))
+        frame = encode(body)
+        self._free_at = max(self._free_at, self.clock) + len(frame) * self.byte_cycles
+        self._line.append(frame)
 
     def _put_tlp(self, number: int, packet: bytes) -> None:
         head = struct.pack("<BBBB", Kind.TLP, number, self._expected, len(packet) // 4)
         self._put(head + packet)
+        self._gone_at = self._free_at
 
     def _put_status(self, flags: Flag) -> None:
         head = struct.pack("<BBBB", Kind.STATUS, self._next, self._expected, flags)

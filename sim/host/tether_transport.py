@@ -71,7 +71,7 @@ class TetherTransport(TlpTransport):
         self._line = line
         self._simulated, self._baud = simulated, baud
         self._slower = SIMULATED_SLOWER if simulated else 1
-        self.link = Link(patience_cycles=1 << 31)
+        self.link = Link(patience_cycles=1 << 31, byte_cycles=0)
         self._clock = DeviceClock(lambda: self.link.clock)
         self._outbox = Outbox({flow: Total(0, 0) for flow in Flow})
         self._free = list(range(TAGS))
@@ -137,7 +137,8 @@ class TetherTransport(TlpTransport):
                 f"this program version {PROTOCOL}; build and load a bitstream of this version"
             )
         identity = self.identity
-        interval = 10 * STATUS_INTERVAL_BYTES * identity.clock_hz // identity.baud
+        self.link.byte_cycles = 10 * identity.clock_hz // identity.baud
+        interval = STATUS_INTERVAL_BYTES * self.link.byte_cycles
         real = 0 if self._simulated else int(REAL_PATIENCE_SECONDS * identity.clock_hz)
         self.link.patience_cycles = 3 * interval + real
         for checker in self.checkers:
@@ -187,7 +188,8 @@ class TetherTransport(TlpTransport):
         if self.link.protocol not in (None, PROTOCOL) or self.link.granted:
             self._opened.set()
         self._clock.advance()
-        self._flush()
+        # Whoever has waited for this may have something to send, which then acknowledges it too.
+        asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         """Send what may be sent."""

@@ -8,13 +8,20 @@ from hypothesis import strategies as st
 
 from driver.tether.framing import Deframer, encode
 from driver.tether.link import Link
-from hw.regs.tether import ESCAPE, FLAG, LONGEST_TLP_DW, WINDOW, Identity
+from hw.regs.tether import (
+    ESCAPE,
+    FLAG,
+    LONGEST_TLP_DW,
+    STATUS_INTERVAL_BYTES,
+    WINDOW,
+    Identity,
+)
 from sim.host.credits import Flow, unpack
 from sim.serial.noise import Noise
 
 from .tether_board import CLOCKS_PER_BYTE, GRANTED, IDENTITY, PaperBoard, frame
 
-PATIENCE = 3 * 512 * CLOCKS_PER_BYTE
+PATIENCE = 3 * STATUS_INTERVAL_BYTES * CLOCKS_PER_BYTE
 SLICE = 40
 """Byte times after which both ends look at the line."""
 
@@ -26,7 +33,7 @@ class Line:
 
     def __init__(self, one_in: int, seed: int, board: PaperBoard | None = None):
         self.board = board or PaperBoard()
-        self.link = Link(PATIENCE)
+        self.link = Link(PATIENCE, CLOCKS_PER_BYTE)
         self.down, self.up = Noise(one_in, seed), Noise(one_in, seed + 1)
         self.received: list[bytes] = []
 
@@ -138,7 +145,7 @@ def test_clock_runs_on_over_the_end_of_its_register():
     for _ in range(400):
         line.turn()
     passed = line.link.clock - before
-    assert abs(passed - 400 * SLICE * CLOCKS_PER_BYTE) < 2 * 512 * CLOCKS_PER_BYTE
+    assert abs(passed - 400 * SLICE * CLOCKS_PER_BYTE) < 2 * STATUS_INTERVAL_BYTES * CLOCKS_PER_BYTE
 
 
 @pytest.mark.parametrize("one_in", [0, 2000, 1000, 300, 100])
@@ -195,7 +202,7 @@ def test_lost_request_to_send_again_is_repeated():
     line.open()
     line.board.send(bytes(16))
     line.board.turn(SLICE)  # lost
-    for _ in range(30):
+    for _ in range(8):
         list(line.link.receive(line.board.turn(SLICE)))
         line.link.outgoing()  # lost
     assert line.link.statistics.rejects == 1 and not line.received

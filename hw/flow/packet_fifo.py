@@ -55,7 +55,9 @@ class PacketFifo(Component):
         m = Module()
         header, width = self._layout.members["header"], self._layout.data_width
         m.submodules.beats = beats = Memory(shape=width, depth=self._depth, init=[])
-        m.submodules.ends = ends = Memory(shape=1, depth=self._depth, init=[])
+        m.submodules.ends = ends = Memory(
+            shape=1, depth=self._depth, init=[], attrs={"ram_style": "distributed"}
+        )
         m.submodules.headers = headers = Memory(shape=header, depth=self._packets, init=[])
         beat_in, beat_out = beats.write_port(), beats.read_port()
         # Where packets end decides the next step, so it does not come late out of block RAM.

@@ -4,7 +4,6 @@ from amaranth import *
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..flow.packet_fifo import PacketFifo
-from ..flow.slice import Slice
 from ..regs.tether import WINDOW
 from ..tlp.records import packet_stream, wire_stream
 
@@ -15,8 +14,9 @@ BUFFER_DW = 512
 class WireWidener(Component):
     """Join DWs to wire beats.
 
-    **Timing**: a beat is valid 1 clock after its last DW, and DWs wait until it has been taken. The
-    outputs are registers.
+    **Timing**: a DW every 2 clocks; a beat is valid 2 clocks after its last DW, and DWs wait until
+    it has been taken. Outputs and ``i.ready`` are registers, and DWs go to registers first, since
+    they come late out of block RAM.
 
     Parameters
     ----------
@@ -38,28 +38,32 @@ class WireWidener(Component):
     def elaborate(self, platform):
         m = Module()
         place, begun = Signal(range(self._lanes)), Signal()
-        m.d.comb += self.i.ready.eq(~self.o.valid)
+        held, full = Signal.like(self.i.payload, reset_less=True), Signal()
+        m.d.comb += self.i.ready.eq(~full)
+        with m.If(~full):
+            m.d.sync += [held.eq(self.i.payload), full.eq(self.i.valid)]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        with m.If(self.i.valid & self.i.ready):
-            complete = self.i.p.last | (place == self._lanes - 1)
+        with m.If(full & ~self.o.valid):
+            complete = held.last | (place == self._lanes - 1)
             m.d.sync += [
+                full.eq(0),
                 self.o.valid.eq(complete),
-                self.o.p.data.word_select(place, 32).eq(self.i.p.data),
+                self.o.p.data.word_select(place, 32).eq(held.data),
                 self.o.p.count.eq(place + 1),
                 self.o.p.first.eq(~begun),
-                self.o.p.last.eq(self.i.p.last),
+                self.o.p.last.eq(held.last),
                 place.eq(Mux(complete, 0, place + 1)),
             ]
             with m.If(complete):
-                m.d.sync += begun.eq(~self.i.p.last)
+                m.d.sync += begun.eq(~held.last)
         return m
 
 
 class TlpReceiver(Component):
     """Keep the TLP that is due, forget all others, and say which one is due next.
 
-    **Timing**: the first beat is valid 5 clocks after ``tlp`` at 64 bits, if the buffer was empty.
+    **Timing**: the first beat is valid 6 clocks after ``tlp`` at 64 bits, if the buffer was empty.
 
     **Errors**: a TLP that does not fit is forgotten and remains due. DWs of a TLP whose first one
     was not seen are ignored.
@@ -103,10 +107,7 @@ class TlpReceiver(Component):
         m = Module()
         m.submodules.buffer = buffer = PacketFifo(unsigned(1), 32, depth=BUFFER_DW, packets=WINDOW)
         m.submodules.widener = widener = WireWidener(self._width)
-        # What comes late out of block RAM goes to registers first.
-        m.submodules.slice = slice_ = Slice(buffer.o.payload.shape())
-        connect(m, buffer.o, slice_.i)
-        connect(m, slice_.o, widener.i)
+        connect(m, buffer.o, widener.i)
         connect(m, widener.o, flipped(self.o))
 
         # The buffer holds the beginning of a TLP; the rest of what comes is to be forgotten.

@@ -97,7 +97,10 @@ class ReplayRing(Component):
             self.length_dw.eq(length_out.data),
             self.waiting.eq(self.number != coming),
         ]
-        m.d.sync += self.data.eq(dw_out.data)
+        # It comes late out of block RAM.
+        dw = Signal(32, reset_less=True)
+        m.d.sync += dw.eq(dw_out.data)
+        m.d.comb += self.data.eq(dw)
         with m.If(self.step):
             m.d.sync += read.eq(read + 1)
         with m.If(self.sent):

@@ -21,8 +21,8 @@ class Session(Component):
 
     Until the first HELLO nothing is taken but a HELLO, and nothing is said.
 
-    **Timing**: the first beat of a TLP is valid at ``o`` 7 clocks after the flag that ends its
-    frame at 64 bits, 9 at 128, if the buffer was empty. The flag that opens a frame is valid 4
+    **Timing**: the first beat of a TLP is valid at ``o`` 8 clocks after the flag that ends its
+    frame at 64 bits, 12 at 128, if the buffer was empty. The flag that opens a frame is valid 4
     clocks after the last beat of a TLP was taken at ``i``, if nothing else is being said.
 
     **Errors**: ``error`` strobes for a frame that is not good, or not one that a host sends.

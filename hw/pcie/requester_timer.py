@@ -72,9 +72,10 @@ class TagTimer(Component):
         with m.If(tick == 0):
             m.d.sync += [tick.eq(self._tick_cycles - 1), sweeping.eq(1)]
 
-        waiting = self.waiting.bit_select(self.tag, 1)
-        quarantined = self.quarantine.bit_select(self.tag, 1)
-        is_new = new.bit_select(self.tag, 1)
+        # The tag at hand, a bit for each: what is true of it is known sooner that way.
+        here = Signal(self._tags, init=1)
+        waiting, quarantined = (self.waiting & here).any(), (self.quarantine & here).any()
+        is_new = (new & here).any()
         old, step = Signal(), Signal()
         m.d.comb += [
             age.addr.eq(self.tag),
@@ -87,7 +88,11 @@ class TagTimer(Component):
             store.data.eq(Mux(is_new, 0, Mux(old, age.data, age.data + 1))),
         ]
         with m.If(step):
-            m.d.sync += [self.tag.eq(self.tag + 1), new.bit_select(self.tag, 1).eq(self.expire)]
+            m.d.sync += [
+                self.tag.eq(self.tag + 1),
+                here.eq(here.rotate_left(1)),
+                new.eq((new & ~here) | Mux(self.expire, here, 0)),
+            ]
             with m.If(self.tag == self._tags - 1):
                 m.d.sync += sweeping.eq(0)
         with m.If(self.start):

@@ -32,6 +32,8 @@ class TransmitPath(Component):
         A non-posted packet is offered or has been accepted, and does not wait for credits.
     o_request : ``Out(packet_stream(Request, data_width))``
     o_completion : ``Out(packet_stream(Completion, data_width))``
+    is_completion : 1
+        ``o_completion`` goes on; else ``o_request`` does. Known before either is valid.
     """
 
     def __init__(self, config: Config):
@@ -58,6 +60,7 @@ class TransmitPath(Component):
                 "non_posted_leaving": Out(1),
                 "o_request": Out(requests),
                 "o_completion": Out(completions),
+                "is_completion": Out(1),
             }
         )
 
@@ -87,7 +90,7 @@ class TransmitPath(Component):
         side, held, non_posted = self._side, self._held, self._aside_may_go
         ordered, may_go, held_next = Signal(), Signal(), Signal()
         valid, ready, last = Signal(), Signal(), Signal()
-        is_completion = Signal()
+        is_completion = self.is_completion
         head = queue.o.p
         m.d.comb += [
             posted_gate.data_credits.eq(head.header.data_credits),

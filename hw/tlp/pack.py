@@ -107,8 +107,8 @@ class CompletionEncoder(Elaboratable):
 class Pack(Component):
     """Put requests and completions on the wire, header before payload.
 
-    Whoever feeds it offers a packet at only one of the two inputs at a time, and offers the next
-    one, at either input, after the last beat of this one has been taken.
+    Packets are taken from one input at a time. Whoever feeds it tells from which, and changes that
+    only after the last beat of a packet has been taken. This may be known before anything is valid.
 
     **Timing**: the first wire beat is valid 2 clocks after the first input beat; wire beats follow
     without gaps within and between packets as long as input beats are there. The outputs are
@@ -124,6 +124,8 @@ class Pack(Component):
     i_request : ``In(packet_stream(Request, data_width))``
         ``fmt_type`` is ignored. Reads, writes, deferrable writes and messages can be sent.
     i_completion : ``In(packet_stream(Completion, data_width))``
+    is_completion : ``In(1)``
+        Packets come from ``i_completion``.
     o : ``Out(wire_stream(data_width))``
     """
 
@@ -133,6 +135,7 @@ class Pack(Component):
             {
                 "i_request": In(packet_stream(Request, data_width)),
                 "i_completion": In(packet_stream(Completion, data_width)),
+                "is_completion": In(1),
                 "o": Out(wire_stream(data_width)),
             }
         )
@@ -149,8 +152,9 @@ class Pack(Component):
         either = Signal(data.StructLayout({"data": self._width, "last": 1}))
         valid, ready = Signal(), Signal()
         encoded = Signal(Header)
-        with m.If(self.i_completion.valid):
+        with m.If(self.is_completion):
             m.d.comb += [
+                valid.eq(self.i_completion.valid),
                 either.data.eq(self.i_completion.p.data),
                 either.last.eq(self.i_completion.p.last),
                 encoded.eq(completion.header),
@@ -158,12 +162,12 @@ class Pack(Component):
             ]
         with m.Else():
             m.d.comb += [
+                valid.eq(self.i_request.valid),
                 either.data.eq(self.i_request.p.data),
                 either.last.eq(self.i_request.p.last),
                 encoded.eq(request.header),
                 self.i_request.ready.eq(ready),
             ]
-        m.d.comb += valid.eq(self.i_completion.valid | self.i_request.valid)
 
         # The input stage holds a beat and, with the first one, the header still to be sent; and
         # how many DWs of payload are left, and whether this is the last beat if there is no tail.

@@ -31,13 +31,14 @@ STATUS is that of the TLP frame that comes next, be it sent the first time or ag
 expects an earlier one knows that it was lost. An acknowledgement that names nothing sent is
 ignored.
 
-**Who notices a loss.** The board sends a STATUS whenever what it says has changed and no TLP waits,
-after every fourth TLP that it sends at the latest, and once in :data:`STATUS_INTERVAL_BYTES` byte
-times, or right after the TLP that is under way then. A gap in what it has received (a number less
-than 128 ahead of the one that it expects) it reports with REJECT, once, until the TLP that was
-missing comes. It has no timers: the host sees from each STATUS what the board has and has sent, and
-sends again, or asks again, when two of them show no progress. The host answers each STATUS with one
-of its own, so that acknowledgements and credits that were lost are made good.
+**Who notices a loss.** The board sends a STATUS :data:`STATUS_DELAY_BYTES` byte times after what it
+says has changed, if no TLP waits; after every fourth TLP that it sends at the latest; and once in
+:data:`STATUS_INTERVAL_BYTES` byte times, or right after the TLP that is under way then. A gap in
+what it has received (a number less than 128 ahead of the one that it expects) it reports with
+REJECT, once, until the TLP that was missing comes. It has no timers: the host sees from each STATUS
+what the board has and has sent, and sends again, or asks again, when two of them show no progress.
+The host answers each STATUS with one of its own, so that acknowledgements and credits that were
+lost are made good.
 
 **Flow control.** Every STATUS carries the sender's credits, as running totals like those of PCI
 Express, so TLPs are never refused for lack of room; a TLP for which there is no room in the frame
@@ -65,6 +66,9 @@ LONGEST_TLP_DW = 134
 
 STATUS_INTERVAL_BYTES = 128
 """Time between two STATUS frames of the board, at most, in times of a byte (10 bits)."""
+
+STATUS_DELAY_BYTES = 16
+"""Time in which a TLP that is about to come may go ahead of a STATUS."""
 
 BAUD_MAX = 12_000_000
 """What the fastest usual bridge, an FT232H, carries."""

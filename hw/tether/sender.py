@@ -6,6 +6,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..regs.tether import (
     PROTOCOL,
+    STATUS_DELAY_BYTES,
     STATUS_FIELDS,
     STATUS_INTERVAL_BYTES,
     WELCOME_FIELDS,
@@ -77,7 +78,10 @@ class Sender(Component):
     def __init__(self, data_width: int, identity: Identity):
         self._width = data_width
         self._identity = identity
-        self._interval = 10 * STATUS_INTERVAL_BYTES * identity.clock_hz // identity.baud
+        self._interval, self._delay = (
+            10 * size_bytes * identity.clock_hz // identity.baud
+            for size_bytes in (STATUS_INTERVAL_BYTES, STATUS_DELAY_BYTES)
+        )
         super().__init__(
             {
                 "i": In(wire_stream(data_width)),
@@ -160,7 +164,13 @@ class Sender(Component):
         ]
         fourth = since == TLPS_PER_STATUS
         m.d.comb += due.eq((changed & ~ring.waiting) | fourth | expired | self.reject)
-        m.d.sync += [changed.eq(now != said), expired.eq(timer == 0)]
+        same, delay = Signal(), Signal(range(self._delay + 1))
+        m.d.sync += [
+            same.eq(now == said),
+            delay.eq(Mux(same, self._delay, delay - (delay != 0))),
+            changed.eq(~same & (delay == 0)),
+            expired.eq(timer == 0),
+        ]
         with m.If(self.reported):
             m.d.sync += [said.eq(now), since.eq(0), timer.eq(self._interval)]
         with m.Else():

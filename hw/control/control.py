@@ -29,7 +29,7 @@ class Control(Component):
     after INTCAUSE and CMDSTATUS say why (DSA §3.7). Causes that come before the vector has been
     taken ring it once.
 
-    **Timing**: a register access takes 2 clocks. Reset: device disabled, registers as DSA §9.2
+    **Timing**: a register access takes 3 clocks. Reset: device disabled, registers as DSA §9.2
     table 9-3 has them.
 
     **Errors**: a change of Bus Master Enable or of the PASID settings while the device is enabled

@@ -19,8 +19,8 @@ UNLOGGED = (
 class ErrorRouter(Component):
     """Gather errors and hand each to SWERROR or to the event log.
 
-    **Timing**: combinational; an error for the event log waits until that takes it, and so do
-    those behind it.
+    **Timing**: an error is a clock late, and takes two; one for the event log waits until that
+    takes it, and so do those behind it.
 
     **Errors**: a ``halt`` or ``refused`` that comes while the one before still waits is not told
     apart from it.
@@ -74,16 +74,22 @@ class ErrorRouter(Component):
             with m.Elif(source.ready):
                 m.d.sync += source.valid.eq(0)
 
-        # Where an error goes is settled when it is first offered.
-        to_log, waiting, choice = Signal(), Signal(), Signal()
+        # Where an error goes is settled when it is taken.
+        held, record, to_log = Signal(), Signal(ErrorRecord), Signal()
         unlogged = Cat(merge.o.p.code == code for code in UNLOGGED).any()
-        m.d.comb += to_log.eq(Mux(waiting, choice, self.logged & ~unlogged))
-        m.d.sync += [waiting.eq(merge.o.valid & ~merge.o.ready), choice.eq(to_log)]
         m.d.comb += [
-            self.o_log.payload.eq(merge.o.payload),
-            join.i[0].payload.eq(merge.o.payload),
-            self.o_log.valid.eq(merge.o.valid & to_log),
-            join.i[0].valid.eq(merge.o.valid & ~to_log),
-            merge.o.ready.eq(Mux(to_log, self.o_log.ready, join.i[0].ready)),
+            merge.o.ready.eq(~held),
+            self.o_log.payload.eq(record),
+            join.i[0].payload.eq(record),
+            self.o_log.valid.eq(held & to_log),
+            join.i[0].valid.eq(held & ~to_log),
         ]
+        with m.If(~held):
+            m.d.sync += [
+                held.eq(merge.o.valid),
+                record.eq(merge.o.payload),
+                to_log.eq(self.logged & ~unlogged),
+            ]
+        with m.Elif(Mux(to_log, self.o_log.ready, join.i[0].ready)):
+            m.d.sync += held.eq(0)
         return m

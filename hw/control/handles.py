@@ -2,9 +2,9 @@
 
 from amaranth import *
 from amaranth.lib import data, stream
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
+from ..flow.block_memory import BlockMemory
 from ..interrupts.records import Vector
 from ..regs import Config
 
@@ -55,14 +55,15 @@ class Handles(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.given = given = Memory(shape=1, depth=self._depth, init=[])
-        write, read = given.write_port(), given.read_port()
+        # What is read while its place is written is looked at by nobody.
+        m.submodules.given = given = BlockMemory(self._depth, 1)
         vector = self.i.p.vector
         place = Signal(range(self._depth))
         m.d.comb += [
             place.eq(Mux(vector.ims, vector.index, vector.index + self._ims)),
-            read.addr.eq(place),
-            write.addr.eq(place),
+            given.read.eq(1),
+            given.read_address.eq(place),
+            given.write_address.eq(place),
         ]
 
         sweep = Signal(range(self._depth + 1))
@@ -72,11 +73,11 @@ class Handles(Component):
                 with m.If(self.i.valid & self.ready):
                     m.next = "LOOK UP"
             with m.State("LOOK UP"):
-                m.d.sync += self.o.payload.eq(read.data | ~self.i.p.release)
+                m.d.sync += self.o.payload.eq(given.read_data | ~self.i.p.release)
                 m.d.comb += [
                     self.i.ready.eq(1),
-                    write.en.eq(1),
-                    write.data.eq(~self.i.p.release),
+                    given.write.eq(1),
+                    given.write_data.eq(~self.i.p.release),
                 ]
                 m.next = "ANSWER"
             with m.State("ANSWER"):
@@ -86,7 +87,7 @@ class Handles(Component):
 
         with m.If(~self.ready):
             m.d.sync += sweep.eq(sweep + 1)
-            m.d.comb += [write.addr.eq(sweep), write.data.eq(0), write.en.eq(1)]
+            m.d.comb += [given.write_address.eq(sweep), given.write_data.eq(0), given.write.eq(1)]
         with m.If(self.clear):
             m.d.sync += sweep.eq(0)
         return m

@@ -1,5 +1,8 @@
 """The registers at the start of BAR0, and our own page."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import *
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
@@ -17,7 +20,7 @@ _CLEARED = ("gencfg", "genctrl", "evlcfg", "ext_control")
 class Registers(Component):
     """Registers as software sees them, made from the register map.
 
-    **Timing**: an access takes 2 clocks.
+    **Timing**: an access takes 3 clocks.
 
     Parameters
     ----------
@@ -105,19 +108,21 @@ class Registers(Component):
 
         m.submodules.answer = answer = Answer()
         connect(m, flipped(self.csr), answer.csr)
-        m.d.comb += [answer.done.eq(1), written.eq(answer.valid & access.write)]
-        with m.Switch(access.address):
-            for address, value in self._words(shown):
-                with m.Case(address):
-                    m.d.comb += answer.value.eq(value)
+        m.d.sync += answer.done.eq(answer.valid & ~answer.done)
+        m.d.comb += written.eq(answer.valid & answer.done & access.write)
+        # Where an access goes is known when it is done, a clock after it was offered.
+        here = self._places(m, [address for address, _ in self._words(shown)])
+        m.d.comb += answer.value.eq(
+            reduce(or_, (Mux(here[address], value, 0) for address, value in self._words(shown)))
+        )
         for name, register in stored.items():
             locked = self.locked if name in _LOCKED else Const(0, 1)
-            self._store(m, name, register, written & ~locked)
+            self._store(m, name, register, written & ~locked, here)
         with m.If(self.log_start):
             m.d.sync += self.log_head.eq(0)
 
         def at(name):
-            return written & (access.address == self._space.register(name).offset)
+            return written & here[self._space.register(name).offset]
 
         cleared = Mux(at("intcause"), access.data[:32] & strobe[:32], 0)
         m.d.sync += causes.eq((Mux(self.clear, 0, causes) & ~cleared) | self.cause)
@@ -137,7 +142,15 @@ class Registers(Component):
                 bits = value[64 * word : min(64 * word + 64, register.width, len(value))]
                 yield register.offset + 8 * word, bits
 
-    def _store(self, m, name, value, enable):
+    def _places(self, m, addresses):
+        """Whether the access is to a word, by its address."""
+        here = {}
+        for address in {*addresses, self._space.register("cmd").offset}:
+            here[address] = Signal(name=f"at_{address:x}")
+            m.d.sync += here[address].eq(self.csr.access.p.address == address)
+        return here
+
+    def _store(self, m, name, value, enable, here):
         """Writable bits of a register; a register is at most as wide as its access."""
         register = self._space.register(name)
         access = self.csr.access.p
@@ -147,8 +160,8 @@ class Registers(Component):
                 low = 64 * word + 8 * byte
                 mask = writable >> low & 0xFF
                 if mask:
-                    here = access.address == register.offset + 8 * word
-                    with m.If(enable & here & access.strobe[byte]):
+                    chosen = here[register.offset + 8 * word]
+                    with m.If(enable & chosen & access.strobe[byte]):
                         m.d.sync += value[low : low + 8].eq(access.data.word_select(byte, 8) & mask)
         if name in _CLEARED:
             with m.If(self.clear):

@@ -8,7 +8,7 @@ from ..pcie.records import WriteCommand
 from ..regs import Config
 from ..regs.descriptor import DELTA_BYTES, Status
 from ..tlp.records import Tenant, packet_stream
-from .delta import WORD, DeltaUnpack
+from .delta import WORD, Delta, DeltaUnpack
 from .differ import WORD_BYTES, LaneBeat
 
 
@@ -17,7 +17,7 @@ class Apply(Component):
 
     After an entry that is out of order or out of range, the rest of the record has no effect.
 
-    **Timing**: four entries in five clocks; a write is valid 2 clocks after the last byte of its
+    **Timing**: an entry in two clocks; a write is valid 3 clocks after the last byte of its
     entry.
 
     **Errors**: ``fault`` says what was wrong with the entry after ``applied_bytes``.
@@ -71,15 +71,16 @@ class Apply(Component):
         m = Module()
         m.submodules.unpack = unpack = DeltaUnpack(self._width)
         connect(m, flipped(self.i), unpack.i)
-        entry, write = unpack.o.p, self.o.p
-        address, word = Signal(64), Signal(WORD)
+        # An entry goes from one register to the next: as it came, then as a write.
+        held, entry, on = Signal(), Signal(Delta), Signal()
+        address, word, write = Signal(64), Signal(WORD), self.o.p
         # The offset has to be more than that of the entry before, if there is one.
-        least, overrun = Signal(17), Signal()
+        least, disordered, beyond = Signal(17), Signal(), Signal()
         m.d.comb += [
+            on.eq(~self.o.valid | self.o.ready),
             unpack.clear.eq(self.clear),
-            unpack.o.ready.eq(~self.o.valid | self.o.ready),
-            self.idle.eq(unpack.idle & ~self.o.valid),
-            overrun.eq(entry.offset >= self.size_bytes[3:]),
+            unpack.o.ready.eq(~held),
+            self.idle.eq(unpack.idle & ~held & ~self.o.valid),
             write.header.address.eq(address),
             write.header.length_bytes.eq(WORD_BYTES),
             write.header.tenant.eq(self.tenant),
@@ -87,24 +88,34 @@ class Apply(Component):
             write.first.eq(1),
             write.last.eq(1),
         ]
+        with m.If(disordered):
+            m.d.comb += self.fault.eq(Status.DELTA_ORDER)
+        with m.Elif(beyond):
+            m.d.comb += self.fault.eq(Status.DELTA_OFFSET)
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [
-                self.o.valid.eq(0),
-                self.applied_bytes.eq(self.applied_bytes + DELTA_BYTES),
-            ]
-        with m.If(unpack.o.valid & unpack.o.ready):
+            m.d.sync += self.applied_bytes.eq(self.applied_bytes + DELTA_BYTES)
+        with m.If(~held):
+            m.d.sync += [held.eq(unpack.o.valid), entry.eq(unpack.o.p)]
+        with m.If(on):
             m.d.sync += [
                 address.eq(self.destination + (entry.offset << 3)),
                 word.eq(entry.data),
-                least.eq(entry.offset + 1),
+                self.o.valid.eq(0),
             ]
-            with m.If((self.fault == 0) & ~self.drop):
-                with m.If(entry.offset < least):
-                    m.d.sync += self.fault.eq(Status.DELTA_ORDER)
-                with m.Elif(overrun):
-                    m.d.sync += self.fault.eq(Status.DELTA_OFFSET)
-                with m.Else():
-                    m.d.sync += self.o.valid.eq(1)
+            with m.If(held):
+                m.d.sync += [held.eq(0), least.eq(entry.offset + 1)]
+                with m.If(~disordered & ~beyond & ~self.drop):
+                    with m.If(entry.offset < least):
+                        m.d.sync += disordered.eq(1)
+                    with m.Elif(entry.offset >= self.size_bytes[3:]):
+                        m.d.sync += beyond.eq(1)
+                    with m.Else():
+                        m.d.sync += self.o.valid.eq(1)
         with m.If(self.clear):
-            m.d.sync += [self.fault.eq(0), self.applied_bytes.eq(0), least.eq(0)]
+            m.d.sync += [
+                disordered.eq(0),
+                beyond.eq(0),
+                self.applied_bytes.eq(0),
+                least.eq(0),
+            ]
         return m

@@ -122,17 +122,22 @@ class Checks(Component):
         wrong_flags = self._flags(m, index)
         wrong_size, wrong_record = self._sizes(m, index)
         misplaced, unlike = self._alignments(m, index)
-        counted, delta = _with("count"), _by(lambda rule: rule.least_bytes)
+        sized, counted, delta = Signal(), Signal(), Signal()
+        m.d.sync += [
+            sized.eq(_of(index, _with("size_bytes"))),
+            counted.eq(_of(index, _with("count"))),
+            delta.eq(_of(index, _by(lambda rule: rule.least_bytes))),
+        ]
         found = (
             (misaligned, Status.COMPLETION_ALIGNMENT),
             (self._unknown(m, index, exact), Status.BAD_OPCODE),
             (wrong_flags, Status.BAD_FLAGS),
             (self._reserved(m, index), Status.RESERVED_NOT_ZERO),
             (privilege, Status.PRIVILEGE),
-            (wrong_size & _of(index, _with("size_bytes")), Status.BAD_TRANSFER_SIZE),
-            (wrong_size & _of(index, counted), Status.BAD_DESCRIPTOR_COUNT),
-            (misplaced & _of(index, counted), Status.LIST_ALIGNMENT),
-            (wrong_record & _of(index, delta), Status.BAD_VALUE),
+            (wrong_size & sized, Status.BAD_TRANSFER_SIZE),
+            (wrong_size & counted, Status.BAD_DESCRIPTOR_COUNT),
+            (misplaced & counted, Status.LIST_ALIGNMENT),
+            (wrong_record & delta, Status.BAD_VALUE),
             (misplaced, Status.ADDRESS_ALIGNMENT),
             (unlike, Status.DUALCAST_ALIGNMENT),
         )
@@ -265,9 +270,11 @@ class Checks(Component):
         for code, names in dict.fromkeys(
             pair for codes in pairs.values() for pair in codes.items()
         ):
+            chosen = Signal()
+            m.d.sync += chosen.eq(self._field("opcode") == code)
             for bytes_, name in zip(sizes, names, strict=True):
                 if name != "size_bytes":
-                    with m.If(_of(index, [code])):
+                    with m.If(chosen):
                         m.d.comb += bytes_.eq(self.words[where(code, name)])
         for port, start in zip(overlap.address, _ADDRESSES, strict=True):
             m.d.comb += port.eq(self.words[start : start + 64])

@@ -63,7 +63,7 @@ class Crc(Component):
     multiple of 4 bytes, but what software expects of the hardware is the CRC of the bytes alone.
 
     **Timing**: beats are taken from the clock after ``start``, and one clock later for each lane
-    before the first byte; then one per clock. The result is known 2 clocks after the last beat, and
+    before the first byte; then one per clock. The result is known 3 clocks after the last beat, and
     one clock later for each lane behind the last byte.
 
     Parameters
@@ -98,7 +98,9 @@ class Crc(Component):
         m = Module()
         lanes = self._width // 8
         start, state, beat = self.start.p, Signal(32), Signal(self._width)
-        folding, first = Signal(), Signal()
+        # A beat as it came, whether it is the first and the last; then what is folded in of it.
+        came, taken, first, begins = Signal(self.i.payload.shape()), Signal(), Signal(), Signal()
+        folding = Signal()
         # Lanes of the last beat behind the last byte, and zero bytes that are to be undone.
         after, surplus = Signal(range(lanes)), Signal(range(lanes))
         m.d.comb += [
@@ -106,10 +108,16 @@ class Crc(Component):
             after.eq(-(start.lane + start.size_bytes)),
             self.value.eq(Mux(start.raw, state[::-1], ~state)),
         ]
-        m.d.sync += [folding.eq(0), beat.eq(self._select(first, after))]
+        m.d.sync += [
+            taken.eq(self.i.valid & self.i.ready),
+            came.eq(self.i.p),
+            begins.eq(first),
+            folding.eq(taken),
+            beat.eq(self._select(came, begins, after)),
+        ]
         with m.If(folding):
             m.d.sync += state.eq(_linear(self._fold, beat ^ state))
-        with m.Elif(surplus != 0):
+        with m.Elif(~taken & (surplus != 0)):
             m.d.sync += [state.eq(_linear(_back, state)), surplus.eq(surplus - 1)]
 
         def begin():
@@ -117,6 +125,7 @@ class Crc(Component):
                 m.d.sync += [
                     state.eq(Mux(start.raw, start.seed[::-1], ~start.seed)),
                     surplus.eq(start.lane),
+                    taken.eq(0),
                     folding.eq(0),
                     first.eq(1),
                 ]
@@ -126,13 +135,13 @@ class Crc(Component):
             with m.State("FOLD"):
                 m.d.comb += self.i.ready.eq(surplus == 0)
                 with m.If(self.i.valid & self.i.ready):
-                    m.d.sync += [folding.eq(1), first.eq(0)]
+                    m.d.sync += first.eq(0)
                     with m.If(self.i.p.last):
                         m.d.sync += surplus.eq(after)
                         m.next = "UNDO"
                 begin()
             with m.State("UNDO"):
-                m.d.comb += self.known.eq(~folding & (surplus == 0))
+                m.d.comb += self.known.eq(~taken & ~folding & (surplus == 0))
                 begin()
         return m
 
@@ -142,14 +151,12 @@ class Crc(Component):
             beat = beat >> 1 ^ (POLYNOMIAL if beat & 1 else 0)
         return beat
 
-    def _select(self, first, after):
-        """The beat that comes: bytes of the run in the order of bits that is asked for."""
+    def _select(self, beat, first, after):
+        """Of a beat the bytes of the run, in the order of bits that is asked for."""
         lanes, bytes_ = self._width // 8, []
         for lane in range(lanes):
-            byte = self.i.p.data.word_select(lane, 8)
-            outside = (first & (lane < self.start.p.lane)) | (
-                self.i.p.last & (lane >= lanes - after)
-            )
+            byte = beat.data.word_select(lane, 8)
+            outside = (first & (lane < self.start.p.lane)) | (beat.last & (lane >= lanes - after))
             ordered = Mux(self.start.p.high_first, byte[::-1], byte)
             bytes_.append(Mux(outside, 0, ordered))
         return Cat(bytes_)

@@ -75,14 +75,17 @@ class Cutter(Component):
         source, second = Signal(64), Signal(64)
         left, block = Signal(32), Signal(13)
         pair, final = Signal(), Signal()
-        place, want, room = Signal(64), Signal(32), Signal(13)
-        mask = Signal(12)
-        of_source = kind == TokenKind.SOURCE
+        place, want, beyond = Signal(64), Signal(32), Signal(12)
+        mask, spare = Signal(12), Signal(13)
+        # One bit of the kind, since nothing is read for END.
+        of_source = (kind != TokenKind.SECOND) & (kind != TokenKind.SEED)
         m.d.sync += mask.eq(largest_read(self._config, self.settings))
         m.d.comb += [
             place.eq(Mux(of_source, source, second)),
             want.eq(Mux(of_source, left, block)),
-            room.eq((mask & ~place[:12]) + 1),
+            # Bytes behind the next one, as far as the read may go; what is left of them.
+            beyond.eq(mask & ~place[:12]),
+            spare.eq(beyond - want[:12]),
         ]
 
         def end():
@@ -100,14 +103,14 @@ class Cutter(Component):
             with m.State("MEASURE"):
                 m.d.sync += [
                     read.address.eq(place),
-                    read.length_bytes.eq(Mux(want <= room, want, room)),
-                    final.eq(want <= room),
+                    read.length_bytes.eq(Mux(spare[12] | want[12:].any(), beyond + 1, want)),
                 ]
                 m.next = "TELL"
                 with m.If(self.cancel):
                     end()
             with m.State("TELL"):
                 m.d.comb += self.o_token.valid.eq(1)
+                m.d.sync += final.eq(read.length_bytes == want)
                 with m.If(self.o_token.ready):
                     m.next = "ASK"
             with m.State("ASK"):

@@ -49,24 +49,28 @@ class DeltaPack(Component):
 
     def elaborate(self, platform):
         m = Module()
-        left, place = Signal(WORD), Signal(range(GROUP + 1))
+        left, place, full = Signal(WORD), Signal(range(GROUP)), Signal()
         both = Signal(WORD + ENTRY)
         with m.Switch(place):
             for step in range(GROUP):
                 with m.Case(step):
                     held = left[: STEP * step]
                     m.d.comb += both.eq(Cat(held, self.i.p.offset, self.i.p.data))
-        full = place == GROUP
         m.d.comb += [
-            self.pending.eq(place != 0),
+            self.pending.eq(full | (place != 0)),
             self.i.ready.eq(~full),
             self.o.valid.eq(self.i.valid | full | (self.flush & self.pending)),
-            self.o.payload.eq(Mux(self.i.valid & ~full, both[:WORD], left)),
+            self.o.payload.eq(Mux(full | self.flush, left, both[:WORD])),
         ]
-        with m.If(self.clear | full | self.flush):
+        m.d.sync += full.eq(0)
+        with m.If(self.clear | self.flush):
             m.d.sync += place.eq(0)
-        with m.Elif(self.i.valid):
-            m.d.sync += [left.eq(both[WORD:]), place.eq(place + 1)]
+        with m.Elif(self.i.valid & ~full):
+            m.d.sync += [
+                left.eq(both[WORD:]),
+                place.eq((place + 1) % GROUP),
+                full.eq(place == GROUP - 1),
+            ]
         return m
 
 
@@ -111,18 +115,13 @@ class DeltaUnpack(Component):
         index = Signal(range(max(words, 2)))
         before, word, filled = Signal(WORD), Signal(WORD), Signal(WORD_BYTES)
         # Where the word stands in its group; the first only begins an entry.
-        place, given = Signal(range(GROUP + 1)), Signal()
+        place, following = Signal(range(GROUP + 1)), Signal(range(GROUP + 1))
         entry, whole, settled = Signal(ENTRY), Signal(), Signal()
-        take = Signal()
-        with m.Switch(place):
-            for step in range(GROUP):
-                with m.Case(step + 1):
-                    m.d.comb += [
-                        entry.eq(Cat(before, word) >> STEP * step),
-                        whole.eq(filled[(step + 1) * STEP // 8 - 1]),
-                    ]
+        given, take = Signal(), Signal()
+        for step in range(GROUP):
+            with m.If(place == step + 1):
+                m.d.comb += entry.eq(Cat(before, word) >> STEP * step)
         m.d.comb += [
-            self.o.valid.eq(whole & ~given),
             Value.cast(self.o.payload).eq(entry),
             self.idle.eq(~self.o.valid),
             # Nothing more is to be given of the word as far as it has come.
@@ -130,22 +129,31 @@ class DeltaUnpack(Component):
             take.eq(self.i.valid & settled),
             self.i.ready.eq(settled & (index == words - 1)),
         ]
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += given.eq(1)
+        lanes = self.i.p.lanes.word_select(index, WORD_BYTES)
+        fresh = self.i.p.data.word_select(index, WORD)
+        full, come = filled[-1], Signal(WORD_BYTES)
+        m.d.comb += [
+            following.eq(place),
+            come.eq(lanes | Mux(full, 0, filled)),
+        ]
+        with m.If(full):
+            m.d.comb += following.eq(Mux(place == GROUP, 0, place + 1))
+        for step in range(GROUP):
+            with m.If(following == step + 1):
+                m.d.comb += whole.eq(come[(step + 1) * STEP // 8 - 1])
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
         with m.If(take):
-            lanes = self.i.p.lanes.word_select(index, WORD_BYTES)
-            fresh = self.i.p.data.word_select(index, WORD)
-            full = filled[-1]
-            with m.If(full):
-                m.d.sync += [
-                    before.eq(word),
-                    given.eq(0),
-                    place.eq(Mux(place == GROUP, 0, place + 1)),
-                ]
             m.d.sync += [
-                filled.eq(lanes | Mux(full, 0, filled)),
+                # The entry is given once, in whatever parts the rest of the word comes.
+                self.o.valid.eq(whole & (full | ~given)),
+                given.eq(whole),
+                place.eq(following),
+                filled.eq(come),
                 index.eq(Mux(index == words - 1, 0, index + 1)),
             ]
+            with m.If(full):
+                m.d.sync += before.eq(word)
             for lane in range(WORD_BYTES):
                 with m.If(lanes[lane]):
                     m.d.sync += word.word_select(lane, 8).eq(fresh.word_select(lane, 8))

@@ -24,8 +24,9 @@ class LaneBeat(data.StructLayout):
 class Difference(data.Struct):
     """An aligned word in which the runs differ."""
 
-    #: Offset of the first byte that differs.
+    #: Offset of the word's first byte, modulo 2^32, and which byte is the first that differs.
     offset: 32
+    byte: 3
     #: The word, from the run on ``i``.
     data: 64
 
@@ -47,8 +48,7 @@ class Differ(Component):
     offset : ``In(32)``
         Offset of lane 0 of the beat on ``i``, modulo 2^32.
     other : ``In(data_width)``
-        What a beat is compared with: valid from the clock after the beat was taken until the next
-        is taken.
+        What the beat on ``i`` is compared with.
     o : ``Out(stream.Signature(Difference))``
         In rising order.
     idle : ``Out(1)``
@@ -71,38 +71,45 @@ class Differ(Component):
         m = Module()
         lanes, words = self._width // 8, self._width // 8 // WORD_BYTES
         taken, beat, base = Signal(), Signal(LaneBeat(self._width)), Signal(32)
+        other = Signal(self._width)
         differs, content, place = Signal(lanes), Signal(self._width), Signal(32)
-        lane, rest = Signal(range(lanes)), Signal(lanes)
-        unequal, take, on = Signal(lanes), Signal(), Signal()
+        rest = Signal(lanes)
+        unequal, on = Signal(lanes), Signal()
 
         m.d.comb += [
             # What is left of the beat in which differences were found, after this word.
             on.eq(~self.o.valid | (self.o.ready & (rest == 0))),
-            self.i.ready.eq(~taken | on),
-            take.eq(self.i.valid & self.i.ready),
+            self.i.ready.eq(on),
             unequal.eq(
                 Cat(
-                    beat.lanes[k] & (beat.data.word_select(k, 8) != self.other.word_select(k, 8))
+                    beat.lanes[k] & (beat.data.word_select(k, 8) != other.word_select(k, 8))
                     for k in range(lanes)
                 )
             ),
-            self.o.p.offset.eq(place + lane),
             self.idle.eq(~taken & ~self.o.valid),
         ]
-        m.d.comb += rest.eq(0)
-        for word in reversed(range(words)):
+
+        def show(word):
             first = word * WORD_BYTES
-            with m.If(differs[first : first + WORD_BYTES].any()):
-                m.d.comb += [
-                    self.o.p.data.eq(content.word_select(word, 8 * WORD_BYTES)),
-                    rest.eq(differs & ~((1 << first + WORD_BYTES) - 1)),
-                ]
-        for k in reversed(range(lanes)):
-            with m.If(differs[k]):
-                m.d.comb += lane.eq(k)
+            m.d.comb += [
+                self.o.p.offset.eq(place + first),
+                self.o.p.data.eq(content.word_select(word, 8 * WORD_BYTES)),
+                rest.eq(differs[first + WORD_BYTES :] << first + WORD_BYTES),
+            ]
+            for k in reversed(range(WORD_BYTES)):
+                with m.If(differs[first + k]):
+                    m.d.comb += self.o.p.byte.eq(k)
+
+        show(words - 1)
+        for word in reversed(range(words - 1)):
+            with m.If(differs.word_select(word, WORD_BYTES).any()):
+                show(word)
         with m.If(on):
             m.d.sync += [
-                taken.eq(0),
+                taken.eq(self.i.valid),
+                beat.eq(self.i.p),
+                base.eq(self.offset),
+                other.eq(self.other),
                 differs.eq(unequal),
                 self.o.valid.eq(taken & unequal.any()),
                 content.eq(beat.data),
@@ -110,6 +117,4 @@ class Differ(Component):
             ]
         with m.Elif(self.o.ready):
             m.d.sync += [differs.eq(rest), self.o.valid.eq(rest.any())]
-        with m.If(take):
-            m.d.sync += [taken.eq(1), beat.eq(self.i.p), base.eq(self.offset)]
         return m

@@ -5,7 +5,9 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..flow.arbiter import Arbiter
+from ..flow.packet_slice import PacketSlice
 from ..flow.share import Share
+from ..flow.slice import Slice
 from ..interrupts.records import Check, Event
 from ..pcie.records import ReadChunk, ReadCommand, Settings, WriteCommand
 from ..queues.abandon import Abandon
@@ -33,7 +35,7 @@ class Engine(Component):
     it. Members of a batch are executed like descriptors of the queues and in turn with them.
 
     **Timing**: a descriptor every 16 clocks at 64 bits; a long move takes 65 to 67 clocks for 512
-    bytes. The record of a no-op with interrupt has left 29 clocks after the descriptor's first
+    bytes. The record of a no-op with interrupt has left 30 clocks after the descriptor's first
     beat, its event 2 clocks after the record was accepted.
 
     **Errors**: a read that fails ends its operation with status 0x20 (DSA §5.8.1);
@@ -114,7 +116,9 @@ class Engine(Component):
         connect(m, finish.o_error, flipped(self.o_error))
         connect(m, tail.o_event, flipped(self.o_event))
         connect(m, intake.o_done, flipped(self.o_done))
-        self._share_reads(m, (front.o_read, batch.o_read), (execute.i_read, batch.i_read))
+        m.submodules.chunks = chunks = Slice(Packet(ReadChunk, config.data_width))
+        connect(m, chunks.o, execute.i_read)
+        self._share_reads(m, (front.o_read, batch.o_read), (chunks.i, batch.i_read))
         connect(m, flipped(self.i_written), tail.i_written)
         self._order_writes(m, execute, finish, tail)
 
@@ -124,12 +128,13 @@ class Engine(Component):
                 m.d.sync += getattr(part.abandon, name).eq(getattr(self.abandon, name))
         job, ended = front.o.p, tail.ended
         ends_batch = ended.opcode == Opcode.BATCH
+        # A clock late as well; Execute is not at it yet when a job comes.
+        m.d.sync += execute.stop.eq(job.abandoned | unwanted(m, front.abandon, job))
         m.d.comb += [
             decode.user_interrupts.eq(self.user_interrupts),
             decode.pasid_privileged.eq(self.settings.pasid_privileged),
             front.settings.eq(self.settings),
             front.cancel.eq(execute.cancel),
-            execute.stop.eq(job.abandoned | unwanted(m, front.abandon, job)),
             finish.job.eq(job),
             batch.header.eq(intake.batch),
             batch.done.eq(tail.done & ended.member),
@@ -151,13 +156,14 @@ class Engine(Component):
 
     def _order_writes(self, m, execute, finish, tail):
         """A completion record goes before all that is executed after its descriptor."""
-        write = self.o_write
+        m.submodules.slice = slice_ = PacketSlice(WriteCommand, self._config.data_width)
+        connect(m, slice_.o, flipped(self.o_write))
+        write = slice_.i
         with m.If(finish.active):
             m.d.comb += write.payload.eq(finish.o_write.payload)
         with m.Else():
             m.d.comb += write.payload.eq(execute.o_write.payload)
-        room = ~(write.p.first & tail.full)
         for source, turn in ((finish.o_write, finish.active), (execute.o_write, ~finish.active)):
-            with m.If(turn & room):
+            with m.If(turn & ~tail.full):
                 m.d.comb += [write.valid.eq(source.valid), source.ready.eq(write.ready)]
         m.d.comb += tail.started.eq(write.valid & write.ready & write.p.first)

@@ -2,9 +2,9 @@
 
 from amaranth import *
 from amaranth.lib import stream
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
+from ..flow.block_memory import BlockMemory
 from ..pcie.records import ReadChunk, WriteCommand
 from ..regs import Config
 from ..regs.descriptor import Flag, Opcode, Status
@@ -27,9 +27,9 @@ class Execute(Component):
 
     **Timing**: a job takes 3 clocks, and each of its chunks its beats and 2 to 4 clocks more: 64
     bytes are moved in 13 to 15 clocks. Fill writes a beat per clock and pauses for 3 every 4 KiB.
-    Comparisons take the beats of both sources, Dualcast those of both destinations. Four deltas are
-    applied in five clocks; creating them takes as many, and the beats in which they are written.
-    A CRC takes up to 14 clocks more for lanes outside the data.
+    Comparisons take the beats of both sources, Dualcast those of both destinations. A delta is
+    applied in two clocks; four are created in five, besides the beats in which they are written.
+    A CRC takes up to 15 clocks more for lanes outside the data.
 
     **Errors**: a chunk that failed ends the job with status 0x20 (DSA §5.8.1) unless a difference
     has been found before it. ``bytes_completed`` then says how far the operation has come, as it
@@ -95,7 +95,7 @@ class Execute(Component):
             steps.chunk_valid.eq(self.i_read.valid),
             steps.chunk_ends.eq(self.i_read.valid & self.i_read.ready & self.i_read.p.last),
             steps.ended.eq(gather.exceeded | (apply.fault != 0)),
-            steps.settled.eq(differ.idle & apply.idle),
+            steps.settled.eq(~passage.o_beat.valid & differ.idle & apply.idle),
             steps.folds.eq(crc.i.ready),
             steps.summed.eq(crc.known),
             steps.block_bytes.eq(gather.block_bytes),
@@ -112,8 +112,8 @@ class Execute(Component):
             apply.tenant.eq(job.tenant),
             apply.clear.eq(steps.begin),
             apply.drop.eq(steps.stopped),
-            self.o.valid.eq(steps.o_over.valid),
-            steps.o_over.ready.eq(self.o.ready),
+            self.o.valid.eq(steps.o_over.valid & passage.idle),
+            steps.o_over.ready.eq(self.o.ready & passage.idle),
         ]
         self._move_beats(m, steps, passage, differ, apply)
         self._remember(m, steps, passage, differ, gather)
@@ -145,36 +145,35 @@ class Execute(Component):
     def _remember(self, m, steps, passage, differ, gather):
         """The memory: a chunk as it lies or as it was written, and entries of a delta record."""
         width, words, run = self._config.data_width, self._config.data_width // WORD, steps.o_run.p
-        m.submodules.memory = memory = Memory(shape=width, depth=self._depth, init=[])
-        write, read = memory.write_port(granularity=WORD), memory.read_port()
+        m.submodules.memory = memory = BlockMemory(self._depth, width, WORD)
         stores, place = Signal(), Signal.like(run.place)
         m.d.comb += [
             stores.eq(steps.take & steps.store & self.i_read.valid),
-            read.addr.eq(passage.place),
-            read.en.eq(passage.fetch),
-            passage.fetched.eq(read.data),
-            differ.other.eq(read.data),
-            write.addr.eq(passage.place),
-            write.data.eq(passage.o_write.p.data),
-            write.en.eq(passage.store.replicate(words)),
+            memory.read_address.eq(passage.place),
+            memory.read.eq(passage.fetch),
+            passage.fetched.eq(memory.read_data),
+            differ.other.eq(memory.read_data),
+            memory.write_address.eq(passage.store_place),
+            memory.write_data.eq(passage.o_write.p.data),
+            memory.write.eq((passage.store | stores).replicate(words)),
         ]
         with m.If(steps.kinds.patterns):
             m.d.comb += differ.other.eq(self.i.p.destination.replicate(words))
-        with m.If(steps.take):
+        with m.If(steps.store):
             m.d.comb += [
-                write.addr.eq(place),
-                write.data.eq(self.i_read.p.data),
-                write.en.eq(stores.replicate(words)),
+                memory.write_address.eq(place),
+                memory.write_data.eq(self.i_read.p.data),
             ]
+        with m.Elif(steps.kinds.creates):
+            m.d.comb += [
+                memory.write_address.eq(self._depth // 2 + gather.o.p.place // words),
+                memory.write_data.eq(gather.o.p.data.replicate(words)),
+                memory.write.eq(gather.o.valid << gather.o.p.place % words),
+            ]
+        with m.If(steps.take):
             m.d.sync += place.eq(place + stores)
         with m.Else():
             m.d.sync += place.eq(steps.place)
-        with m.If(gather.o.valid):
-            m.d.comb += [
-                write.addr.eq(self._depth // 2 + gather.o.p.place // words),
-                write.data.eq(gather.o.p.data.replicate(words)),
-                write.en.eq(1 << gather.o.p.place % words),
-            ]
 
     def _sum(self, m, steps, passage, crc):
         """Beats of the source into the CRC, after its seed."""

@@ -2,9 +2,10 @@
 
 from amaranth import *
 from amaranth.lib import data, stream
-from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
+from ..flow.block_memory import BlockMemory
+from ..flow.slice import Slice
 from ..pcie.records import ReadChunk, ReadCommand, ReadStatus
 from ..regs import Config
 from ..regs.descriptor import DESCRIPTOR_BYTES
@@ -23,7 +24,7 @@ class Fetch(Component):
     """Read descriptors one after another from an array in memory.
 
     **Timing**: the first read is valid 2 clocks after ``start``, then one every 2 clocks. A beat is
-    valid 2 clocks after its arrival.
+    valid 3 clocks after its arrival.
 
     Parameters
     ----------
@@ -64,27 +65,17 @@ class Fetch(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.beats = beats = SyncFIFOBuffered(
-            width=self._layout.size, depth=AHEAD * self._beats
-        )
-        read, chunk = self.o_read.p, self.i_read
+        read = self.o_read.p
         left, under_way = Signal(16), Signal(range(AHEAD + 1))
         ask, taken = Signal(), Signal()
         m.d.comb += [
             read.length_bytes.eq(DESCRIPTOR_BYTES),
-            chunk.ready.eq(beats.w_rdy),
-            beats.w_en.eq(chunk.valid),
-            beats.w_data.eq(
-                Cat(chunk.p.data, chunk.p.last, chunk.p.header.status != ReadStatus.SUCCESS)
-            ),
-            self.o.valid.eq(beats.r_rdy),
-            self.o.payload.eq(beats.r_data),
-            beats.r_en.eq(self.o.ready),
             taken.eq(self.o.valid & self.o.ready & self.o.p.last),
             ask.eq(self.go & (left != 0) & (under_way != AHEAD) & ~self.o_read.valid),
             self.idle.eq(under_way == 0),
         ]
         m.d.sync += under_way.eq(under_way + ask - taken)
+        self._keep(m)
         with m.If(ask):
             m.d.sync += [self.o_read.valid.eq(1), left.eq(left - 1)]
         with m.Elif(self.o_read.valid & self.o_read.ready):
@@ -99,3 +90,26 @@ class Fetch(Component):
                 left.eq(self.count),
             ]
         return m
+
+    def _keep(self, m):
+        """Beats that have come; there is room for whatever was asked for."""
+        depth = AHEAD * self._beats
+        m.submodules.beats = beats = BlockMemory(depth, self._layout.size)
+        m.submodules.slice = slice_ = Slice(self._layout)
+        connect(m, slice_.o, flipped(self.o))
+        chunk, written, fetched = self.i_read, Signal(range(2 * depth)), Signal(range(2 * depth))
+        m.d.comb += [
+            chunk.ready.eq(1),
+            beats.write.eq(chunk.valid),
+            beats.write_address.eq(written),
+            beats.write_data.eq(
+                Cat(chunk.p.data, chunk.p.last, chunk.p.header.status != ReadStatus.SUCCESS)
+            ),
+            beats.read.eq(slice_.i.ready | ~slice_.i.valid),
+            beats.read_address.eq(fetched),
+            slice_.i.payload.eq(beats.read_data),
+        ]
+        m.d.sync += written.eq(written + chunk.valid)
+        with m.If(beats.read):
+            some = fetched != written
+            m.d.sync += [slice_.i.valid.eq(some), fetched.eq(fetched + some)]

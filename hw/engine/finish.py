@@ -69,13 +69,13 @@ class Finish(Component):
         good = status == Status.SUCCESS
         doomed = unwanted(m, self.abandon, job)
         self._describe(m, job, result, record)
-        with m.FSM() as fsm:
-            m.d.comb += self.active.eq(~fsm.ongoing("IDLE"))
+        with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.i.ready.eq(1)
                 m.d.sync += [job.eq(self.job), result.eq(self.i.p)]
                 with m.If(self.job.batch_end):
                     m.d.sync += result.bytes_completed.eq(self.job.size_bytes)
+                m.d.sync += self.active.eq(self.i.valid)
                 with m.If(self.i.valid):
                     m.next = "DECIDE"
             with m.State("DECIDE"):
@@ -100,6 +100,7 @@ class Finish(Component):
             with m.State("OFFER"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
+                    m.d.sync += self.active.eq(0)
                     m.next = "IDLE"
         return m
 

@@ -91,8 +91,11 @@ class Front(Component):
         self._keep_tokens(m, cutter)
 
         job, chosen = self.i.p, Signal(Job)
-        ending, permitted, gone = Signal(), Signal(), Signal()
+        ending, gone = Signal(), Signal()
+        # The interrupt may be rung; it may not, which is a fault; a batch goes to its unit.
+        permitted, denied, batch = Signal(), Signal(), Signal()
         doomed = unwanted(m, self.abandon, job)
+        sound = (job.fault == 0) & ~doomed & ~self.i_end.valid
         m.d.comb += [
             cutter.i.payload.eq(chosen),
             self.o_batch.payload.eq(chosen),
@@ -101,11 +104,15 @@ class Front(Component):
             self.o_check.p.pasid.eq(job.tenant.pasid),
             self.o_check.p.pasid_enable.eq(job.tenant.valid),
         ]
-        self._choose(m, chosen, ending, permitted, gone)
-        batch = (chosen.opcode == Opcode.BATCH) & (chosen.fault == 0)
+        self._choose(m, chosen, ending, permitted, denied, gone)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [permitted.eq(0), ending.eq(self.i_end.valid), gone.eq(doomed)]
+                beyond = job.interrupt & job.handle_beyond
+                m.d.sync += [
+                    denied.eq(sound & beyond),
+                    batch.eq(sound & ~beyond & (job.opcode == Opcode.BATCH)),
+                ]
                 with m.If(self.i_end.valid):
                     m.next = "PASS"
                 with m.Elif(self.i.valid):
@@ -120,9 +127,11 @@ class Front(Component):
                 m.d.comb += self.i_verdict.ready.eq(1)
                 with m.If(self.i_verdict.valid):
                     m.d.sync += permitted.eq(self.i_verdict.payload)
+                    with m.If(~self.i_verdict.payload):
+                        m.d.sync += [denied.eq(job.fault == 0), batch.eq(0)]
                     m.next = "PASS"
             with m.State("PASS"):
-                with m.If(batch & ~ending & ~gone):
+                with m.If(batch):
                     m.d.comb += self.o_batch.valid.eq(1)
                 with m.Else():
                     m.d.comb += enter.eq(1)
@@ -133,7 +142,7 @@ class Front(Component):
                     m.next = "IDLE"
         return m
 
-    def _choose(self, m, chosen, ending, permitted, gone):
+    def _choose(self, m, chosen, ending, permitted, denied, gone):
         """What goes on: the end of a batch, or the descriptor with what has been found out."""
         job = self.i.p
         with m.If(ending):
@@ -144,7 +153,7 @@ class Front(Component):
                 chosen.interrupt.eq(permitted),
                 chosen.abandoned.eq(gone),
             ]
-            with m.If((job.fault == 0) & job.interrupt & ~permitted & ~gone):
+            with m.If(denied):
                 m.d.comb += chosen.fault.eq(Status.BAD_HANDLE)
 
     def _keep_jobs(self, m, cutter):

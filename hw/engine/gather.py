@@ -25,13 +25,13 @@ class Gather(Component):
     -------
     i : ``In(stream.Signature(Difference))``
     limit_bytes : ``In(32)``
-        Room of the record, a multiple of 10. Holds still from ``clear`` on.
+        Room of the record, a multiple of 10. Looked at with ``clear``.
     clear : ``In(1)``
         Begin a record; only while no difference is on its way.
     flush : ``In(1)``
         Give what is left of the block as a word; likewise.
     recorded : ``In(1)``, recorded_bytes : ``In(13)``
-        So much of the block has been written; when all of it has been, the next one begins.
+        So much of the block is being written; with the rest of it, the next one begins.
     o : ``Out(stream.Signature({place: range(words), data: 64}, always_ready=True))``
         Words of the block and where they go.
     block_bytes : ``Out(13)``
@@ -65,14 +65,13 @@ class Gather(Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.pack = pack = DeltaPack()
-        # There is room for one entry more.
-        fits, total = Signal(), Signal(32)
+        # There is room for one entry more, and how much room there is.
+        fits, room, cleared = Signal(), Signal(32), Signal()
         m.d.comb += [
-            total.eq(self.total_bytes + DELTA_BYTES),
             pack.i.valid.eq(self.i.valid & fits),
             pack.i.p.offset.eq(self.i.p.offset >> 3),
             pack.i.p.data.eq(self.i.p.data),
-            self.i.ready.eq(~fits | pack.i.ready),
+            self.i.ready.eq(pack.i.ready),
             pack.flush.eq(self.flush),
             pack.clear.eq(self.clear),
             self.o.valid.eq(pack.o.valid),
@@ -84,11 +83,12 @@ class Gather(Component):
             with m.If(fits):
                 m.d.sync += [
                     self.block_bytes.eq(self.block_bytes + DELTA_BYTES),
-                    self.total_bytes.eq(total),
-                    fits.eq(total != self.limit_bytes),
+                    self.total_bytes.eq(self.total_bytes + DELTA_BYTES),
+                    room.eq(room - DELTA_BYTES),
+                    fits.eq(room != DELTA_BYTES),
                 ]
             with m.Elif(~self.exceeded):
-                m.d.sync += [self.exceeded.eq(1), self.offset.eq(self.i.p.offset)]
+                m.d.sync += [self.exceeded.eq(1), self.offset.eq(self.i.p.offset + self.i.p.byte)]
         with m.If(self.recorded):
             m.d.sync += [
                 self.block_bytes.eq(self.block_bytes - self.recorded_bytes),
@@ -100,6 +100,9 @@ class Gather(Component):
                 self.block_bytes.eq(0),
                 self.o.p.place.eq(0),
                 self.exceeded.eq(0),
-                fits.eq(self.limit_bytes != 0),
+                room.eq(self.limit_bytes),
             ]
+        m.d.sync += cleared.eq(self.clear)
+        with m.If(cleared):
+            m.d.sync += fits.eq(room != 0)
         return m

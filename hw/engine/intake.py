@@ -21,8 +21,8 @@ class Intake(Component):
     and is done before it is given back after it, so that the oldest is always the one given back.
     A second batch has to wait until the first one is done, and what is behind it waits too.
 
-    **Timing**: combinational from ``i`` to ``o``; a descriptor is given back 2 clocks after it is
-    done, one every 2 clocks.
+    **Timing**: combinational from ``i`` to ``o``, but a clock for each descriptor while a batch is
+    under way; a descriptor is given back 2 clocks after it is done, one every 2 clocks.
 
     Parameters
     ----------
@@ -61,8 +61,15 @@ class Intake(Component):
         open_, over = Signal(), Signal()
         count = Signal(range(HELD + 1))
         blocked, first = Signal(), Signal()
+        # There is room for a descriptor: as of a clock ago, but then came no other. And what is
+        # first on the input has been looked at, and is not a batch.
+        room, looked = Signal(), Signal()
+        m.d.sync += [
+            room.eq(held.w_rdy),
+            looked.eq(self.i.valid & self.i.p.first & ~is_batch),
+        ]
         m.d.comb += [
-            blocked.eq(self.i.p.first & (~held.w_rdy | (is_batch & open_))),
+            blocked.eq(self.i.p.first & (~room | (open_ & ~looked))),
             self.o.payload.eq(self.i.payload),
             self.o.valid.eq(self.i.valid & ~blocked),
             self.i.ready.eq(self.o.ready & ~blocked),

@@ -65,7 +65,7 @@ class Passage(Component):
     that are given away it is read in step, so that they can be compared with what lies in it.
 
     **Timing**: one clock, one more if bytes move down, one more out of the memory, and the beats of
-    the longer side.
+    the longer side; a beat comes out a clock after it was realigned. The next run follows at once.
 
     Parameters
     ----------
@@ -84,19 +84,19 @@ class Passage(Component):
         Beats of the chunk that the run comes from have not been taken yet.
     pattern : ``In(64)``
         Repeated in every beat.
-    place : ``Out(range(depth))``
-        Beat of the memory that is read or stored.
-    store : ``Out(1)``
-        Store ``o_write.p.data``.
-    fetch : ``Out(1)``
-        Read.
+    store : ``Out(1)``, store_place : ``Out(range(depth))``
+        Pulse: store ``o_write.p.data`` as this beat of the memory.
+    fetch : ``Out(1)``, place : ``Out(range(depth))``
+        Read this beat of the memory.
     fetched : ``In(data_width)``
         What was read, from the next clock on.
     o_write : ``Out(packet_stream(WriteCommand, data_width))``
     o_beat : ``Out(stream.Signature(LaneBeat(data_width)))``
-        Beats that are given away; the memory is read when one is taken.
+        Beats that are given away; what was read last of the memory belongs to the one on offer.
     offset : ``Out(32)``
         Offset of lane 0 of that beat, modulo 2^32.
+    idle : ``Out(1)``
+        Every beat of the runs that were taken has been taken.
     """
 
     def __init__(self, config: Config, depth: int):
@@ -107,13 +107,15 @@ class Passage(Component):
                 "i_beat": In(stream.Signature(config.data_width)),
                 "wants": Out(1),
                 "pattern": In(64),
-                "place": Out(range(depth)),
                 "store": Out(1),
+                "store_place": Out(range(depth)),
                 "fetch": Out(1),
+                "place": Out(range(depth)),
                 "fetched": In(config.data_width),
                 "o_write": Out(packet_stream(WriteCommand, config.data_width)),
                 "o_beat": Out(stream.Signature(LaneBeat(config.data_width))),
                 "offset": Out(32),
+                "idle": Out(1),
             }
         )
 
@@ -123,7 +125,7 @@ class Passage(Component):
         run, lanes = self.i.p, self._width // 8
         # The clock in which Realign gets to know the run.
         fresh, opened = Signal(init=1), Signal()
-        place, give = Signal.like(self.place), Signal()
+        place, offset, give = Signal.like(self.place), Signal(32), Signal()
         m.d.comb += [
             realign.alignment.valid.eq(self.i.valid),
             realign.alignment.p.source.eq(run.source),
@@ -132,16 +134,17 @@ class Passage(Component):
             self.i.ready.eq(realign.alignment.ready),
             give.eq(realign.o.valid & realign.o.ready),
             self.place.eq(Mux(fresh, run.place, place)),
-            self.store.eq(give & run.keep),
         ]
         with m.If(self.i.valid):
-            m.d.sync += [fresh.eq(self.i.ready), place.eq(self.place + (self.fetch | self.store))]
+            steps = self.fetch | (give & run.keep)
+            m.d.sync += [fresh.eq(self.i.ready), place.eq(self.place + steps)]
         with m.If(give):
-            m.d.sync += [opened.eq(~realign.last), self.offset.eq(self.offset + lanes)]
+            m.d.sync += [opened.eq(~realign.last), offset.eq(offset + lanes)]
         with m.If(fresh):
-            m.d.sync += self.offset.eq(run.offset - run.address[: lanes.bit_length() - 1])
+            m.d.sync += offset.eq(run.offset - run.address[: lanes.bit_length() - 1])
+        m.d.sync += [self.store.eq(give & run.keep), self.store_place.eq(self.place)]
         self._take(m, realign, give)
-        self._hand_on(m, realign, opened)
+        self._hand_on(m, realign, opened, offset)
         return m
 
     def _take(self, m, realign, give):
@@ -176,28 +179,38 @@ class Passage(Component):
         with m.If(self.i.ready | ~self.i.valid):
             m.d.sync += [loaded.eq(0), staged.eq(0)]
 
-    def _hand_on(self, m, realign, opened):
-        """Beats to a write, or away with the lanes that count."""
+    def _hand_on(self, m, realign, opened, offset):
+        """Beats into a register, and from there to a write, or away with the lanes that count."""
         run, write, beat = self.i.p, self.o_write, self.o_beat
-        lanes = self._width // 8
-        bits = lanes.bit_length() - 1
-        begin, end = run.address[:bits], Signal(bits)
+        full, writes, counting = Signal(), Signal(), Signal(self._width // 8)
         m.d.comb += [
-            end.eq(run.address + run.length_bytes),
-            write.p.header.address.eq(run.address),
-            write.p.header.length_bytes.eq(run.length_bytes),
-            write.p.header.tenant.eq(run.tenant),
-            write.p.data.eq(realign.o.payload),
-            write.p.first.eq(~opened),
-            write.p.last.eq(realign.last),
-            write.valid.eq(realign.o.valid & run.writes),
-            beat.p.data.eq(realign.o.payload),
-            beat.p.lanes.eq(
-                Cat(
-                    (opened | (lane >= begin)) & (~realign.last | (end == 0) | (lane < end))
-                    for lane in range(lanes)
-                )
-            ),
-            beat.valid.eq(realign.o.valid & ~run.writes),
-            realign.o.ready.eq(Mux(run.writes, write.ready, beat.ready)),
+            self.idle.eq(~full),
+            write.valid.eq(full & writes),
+            beat.valid.eq(full & ~writes),
+            beat.p.data.eq(write.p.data),
+            beat.p.lanes.eq(counting),
+            realign.o.ready.eq(~full | Mux(writes, write.ready, beat.ready)),
         ]
+        with m.If(realign.o.ready):
+            m.d.sync += [
+                full.eq(realign.o.valid),
+                writes.eq(run.writes),
+                write.p.header.address.eq(run.address),
+                write.p.header.length_bytes.eq(run.length_bytes),
+                write.p.header.tenant.eq(run.tenant),
+                write.p.data.eq(realign.o.payload),
+                write.p.first.eq(~opened),
+                write.p.last.eq(realign.last),
+                self.offset.eq(offset),
+                counting.eq(self._lanes(realign, opened)),
+            ]
+
+    def _lanes(self, realign, opened):
+        """Lanes of a beat that belong to the run."""
+        run, lanes = self.i.p, self._width // 8
+        bits = lanes.bit_length() - 1
+        begin, end = run.address[:bits], (run.address + run.length_bytes)[:bits]
+        return Cat(
+            (opened | (lane >= begin)) & (~realign.last | (end == 0) | (lane < end))
+            for lane in range(lanes)
+        )

@@ -67,7 +67,7 @@ class Realign(Component):
         ins, outs = Signal(14), Signal(14)
         rotated, before = Signal(self._width), Signal(self._width)
         # Without beats left to take, what is left of the last one is given.
-        rest = ins == 0
+        rest = ~self.more
         fresh = Mux(rest, 0, rotated)
         with m.Switch(shift):
             for step in range(lanes):
@@ -84,13 +84,11 @@ class Realign(Component):
         m.d.comb += [
             take.eq(self.i.valid & self.i.ready),
             give.eq(self.o.valid & self.o.ready),
-            self.more.eq(~rest),
-            self.last.eq(outs == 1),
         ]
         with m.If(take):
-            m.d.sync += [before.eq(rotated), ins.eq(ins - 1)]
+            m.d.sync += [before.eq(rotated), ins.eq(ins - 1), self.more.eq(ins != 1)]
         with m.If(give):
-            m.d.sync += outs.eq(outs - 1)
+            m.d.sync += [outs.eq(outs - 1), self.last.eq(outs == 2)]
         with m.FSM():
             with m.State("START"):
                 with m.If(self.alignment.valid):
@@ -98,6 +96,8 @@ class Realign(Component):
                         shift.eq(alignment.destination - alignment.source),
                         ins.eq(beats(alignment.source)),
                         outs.eq(beats(alignment.destination)),
+                        self.more.eq(1),
+                        self.last.eq(beats(alignment.destination) == 1),
                     ]
                     m.next = "RUN"
                     with m.If(alignment.destination < alignment.source):

@@ -42,7 +42,7 @@ class RecordWriter(Component):
         m = Module()
         record, write = self.i.p, self.o.p
         content = Signal(8 * COMPLETION_BYTES)
-        beat = Signal(range(max(self._beats, 2)))
+        beat, first = Signal(range(max(self._beats, 2))), Signal(init=1)
         for name in ("status", "result", "bytes_completed", "value"):
             field = RESULTS[name]
             m.d.comb += content[field.lsb : field.msb + 1].eq(record[name])
@@ -51,11 +51,11 @@ class RecordWriter(Component):
             write.header.length_bytes.eq(COMPLETION_BYTES),
             write.header.tenant.eq(record.tenant),
             write.data.eq(content.word_select(beat, self._width)),
-            write.first.eq(beat == 0),
+            write.first.eq(first),
             write.last.eq(beat == self._beats - 1),
             self.o.valid.eq(self.i.valid),
             self.i.ready.eq(self.o.ready & write.last),
         ]
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += beat.eq(Mux(write.last, 0, beat + 1))
+            m.d.sync += [beat.eq(Mux(write.last, 0, beat + 1)), first.eq(write.last)]
         return m

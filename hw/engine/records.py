@@ -54,11 +54,11 @@ class TokenKind(enum.Enum, shape=2):
     #: A chunk of the first source.
     SOURCE = 0
     #: A chunk of the second source.
-    SECOND = 1
+    SECOND = 2
     #: The seed: 4 bytes.
-    SEED = 2
+    SEED = 3
     #: No more chunks: the job has been read to its end, or as far as it was wanted.
-    END = 3
+    END = 1
 
 
 class Token(data.Struct):

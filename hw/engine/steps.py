@@ -66,9 +66,9 @@ class Steps(Component):
     flush : ``Out(1)``
         All entries of the block are there.
     recorded : ``Out(1)``
-        As many of them as the run has bytes have been written.
+        Pulse: as many of them as the run has bytes are being written.
     block_bytes : ``In(13)``
-        Of entries of the block that have not been written.
+        Of entries of the block that nobody has begun to write.
     ended : ``In(1)``
         The operation has found out that it is over.
     settled : ``In(1)``
@@ -120,6 +120,8 @@ class Steps(Component):
         again = self.kinds.doubles & (run.origin == Origin.CHUNK)
         records = self.kinds.creates & run.writes
         running, over, held = Signal(), Signal(), Signal()
+        # The next run is not one of the chunk: AGAIN or RECORD.
+        elsewhere = Signal()
         left, done = Signal(32), Signal(32)
         m.d.comb += [
             self.stopped.eq(self.stop | held),
@@ -144,7 +146,7 @@ class Steps(Component):
                         m.next = "PLACE"
             with m.State("NEXT"):
                 self._describe_chunk(m)
-                self._next(m, over)
+                self._next(m, over, elsewhere)
             with m.State("TAKE"):
                 m.d.comb += self.take.eq(1)
                 with m.If(self.chunk_ends):
@@ -163,6 +165,7 @@ class Steps(Component):
                 with m.If(over):
                     m.next = "NEXT"
             with m.State("AGAIN"):
+                m.d.sync += elsewhere.eq(0)
                 m.d.sync += [run.origin.eq(Origin.MEMORY), run.source.eq(run.address)]
                 m.d.sync += run.keep.eq(0)
                 m.next = "RUN"
@@ -170,6 +173,7 @@ class Steps(Component):
                     m.next = "NEXT"
             with m.State("RECORD"):
                 m.d.comb += self.flush.eq(1)
+                m.d.sync += elsewhere.eq(0)
                 m.next = "RUN"
                 with m.If(self.stopped):
                     m.next = "NEXT"
@@ -178,10 +182,9 @@ class Steps(Component):
                 with m.If(self.o_run.ready):
                     m.next = "NEXT"
                     with m.If(again):
+                        m.d.sync += elsewhere.eq(1)
                         m.next = "AGAIN"
-                    with m.Elif(records):
-                        m.d.comb += self.recorded.eq(1)
-                    with m.Else():
+                    with m.Elif(~records):
                         m.d.sync += self.done_bytes.eq(done)
                     with m.If(self.kinds.fills & ~self.final):
                         m.next = "PLACE"
@@ -191,19 +194,19 @@ class Steps(Component):
                     m.next = "IDLE"
         with m.If(fsm.ongoing("NEXT") | fsm.ongoing("PLACE")):
             m.d.sync += left.eq(job.size_bytes - self.done_bytes)
-        self._address(m, fsm)
+        self._address(m, fsm, elsewhere)
         return m
 
-    def _address(self, m, fsm):
+    def _address(self, m, fsm, elsewhere):
         """Where the next run goes, and what is written of a delta record."""
         job, run = self.i.p, self.o_run.p
         kinds = self.kinds
-        elsewhere, records = Signal(), fsm.ongoing("RECORD")
+        records = elsewhere & kinds.creates
         base, address = Signal(64), Signal(64)
         recorded, drained, rest = Signal(32), Signal(13), Signal(13)
+        m.d.sync += self.recorded.eq(records & ~self.stopped)
         m.d.comb += [
             self.place.eq(address[self._lanes_log2 :][: self._place_bits]),
-            elsewhere.eq(fsm.ongoing("AGAIN") | records),
             base.eq(Mux(kinds.counts, 0, Mux(kinds.pairs, job.source, job.destination))),
             address.eq(Mux(elsewhere, job.operand, base) + Mux(records, recorded, self.done_bytes)),
             rest.eq(self.block_bytes),
@@ -229,7 +232,7 @@ class Steps(Component):
         with m.If(self.begin):
             m.d.sync += [recorded.eq(0), drained.eq(0)]
 
-    def _next(self, m, over):
+    def _next(self, m, over, elsewhere):
         """Look at the next token, and begin what it asks for."""
         kinds, kind = self.kinds, self.i_token.p.kind
         idle, sums, pairs = Signal(), kinds.sums, kinds.pairs
@@ -244,6 +247,7 @@ class Steps(Component):
         m.d.sync += [self.store.eq(0), self.fold.eq(0), self.load.eq(0)]
         with m.If(self.i_token.valid & ~waits):
             with m.If(unrecorded):
+                m.d.sync += elsewhere.eq(1)
                 m.next = "RECORD"
             with m.Elif(ends):
                 with m.If(idle | ~sums | self.summed):

@@ -37,9 +37,10 @@ class Tail(Component):
     i : ``In(stream.Signature(Ending))``
         Jobs in order, each when all its writes have been handed over.
     started : ``In(1)``
-        Pulse: a write of the job that comes next on ``i`` has begun. Not while ``full``.
+        Pulse: a write of the job that comes next on ``i`` has begun. Not while ``full``, nor in two
+        clocks that follow each other.
     full : ``Out(1)``
-        No further write may start.
+        No further write may start, and one that has begun waits as well.
     i_written : ``In(stream.Signature(1))``
         For each write, in order: it has been accepted, or dropped if 1.
     abandon : ``In(Abandon(config))``
@@ -77,7 +78,6 @@ class Tail(Component):
             self.i.ready.eq(waiting.w_rdy),
             writes.w_data.eq(newest),
             writes.w_en.eq(self.started),
-            self.full.eq(~writes.w_rdy),
             self.i_written.ready.eq(1),
             writes.r_en.eq(self.i_written.valid),
             waiting.r_en.eq(~held | self.done),
@@ -85,6 +85,8 @@ class Tail(Component):
             self.o_event.p.ims.eq(job.ims),
             self.o_event.p.completion.eq(1),
         ]
+        # A clock late, which is early enough for writes two clocks apart.
+        m.d.sync += self.full.eq(~writes.w_rdy)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += newest.eq(newest + 1)
         with m.If(waiting.r_en):

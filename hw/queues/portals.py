@@ -74,7 +74,10 @@ class Portals(Component):
         header = self.i.p.header
         room, full, accepted = Signal(), Signal(), Signal()
         beat = Signal(range(max(self._beats, 2)))
-        open = self.enabled.bit_select(header.queue, 1)
+        # The header has been there for a clock when this is looked at.
+        asked = Signal.like(header.queue)
+        m.d.sync += asked.eq(header.queue)
+        open = self.enabled.bit_select(asked, 1)
         limited = header.portal[0] & ~self.entry.dedicated
         below = self.occupancy < self.entry.size
         fits = below & (~limited | (self.occupancy < self.entry.threshold))

@@ -2,10 +2,10 @@
 
 from amaranth import *
 from amaranth.lib import stream
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..csr.bus import CsrSignature
+from ..flow.block_memory import BlockMemory
 from ..interrupts.records import Event
 from ..regs import Config
 from ..regs.bar0 import bar0
@@ -92,6 +92,13 @@ class WorkQueues(Component):
         self._take_turns(m, dispatch, ledger, table, groups)
         ringing = self._ring(m, portals, dispatch, ledger, table)
 
+        # By the time that the occupancy is looked at, the queue has been asked about for a clock.
+        shown = Signal.like(portals.queue)
+        m.d.sync += [
+            shown.eq(portals.queue),
+            ledger.enter.eq(portals.fill),
+            ledger.enter_queue.eq(portals.queue),
+        ]
         connect(m, flipped(self.i_submission), staging.i)
         connect(m, staging.o, portals.i)
         connect(m, portals.o_verdict, staging.i_verdict)
@@ -101,7 +108,7 @@ class WorkQueues(Component):
             staging.staged.eq(self.staged),
             staging.enabled.eq(portals.enabled),
             portals.enabled.eq(Mux(control.hold, 0, ledger.enabled)),
-            portals.occupancy.eq(ledger.occupancy[portals.queue]),
+            portals.occupancy.eq(ledger.occupancy[shown]),
             portals.entry.eq(table.portal_entry),
             table.portal.eq(portals.queue),
             dispatch.entry.eq(table.dispatch_entry),
@@ -115,8 +122,6 @@ class WorkQueues(Component):
             table.clear_all.eq(control.clear_all),
             groups.locked.eq(control.locked),
             groups.clear.eq(control.clear_all),
-            ledger.enter.eq(portals.fill),
-            ledger.enter_queue.eq(portals.queue),
             ledger.leave.eq(dispatch.leave),
             ledger.leave_queue.eq(dispatch.queue),
             ledger.given.eq(dispatch.given),
@@ -141,21 +146,22 @@ class WorkQueues(Component):
         """Slots for descriptors, and a bit beside each for the kind of portal."""
         config = self._config
         beats = config.queue_slots * DESCRIPTOR_BYTES // config.beat_bytes
-        m.submodules.slots = slots = Memory(shape=config.data_width, depth=beats, init=[])
-        m.submodules.kinds = kinds = Memory(shape=1, depth=config.queue_slots, init=[])
-        write, read = slots.write_port(), slots.read_port()
-        kind_write, kind_read = kinds.write_port(), kinds.read_port()
+        # A slot that is being filled holds nothing that Dispatch looks at.
+        m.submodules.slots = slots = BlockMemory(beats, config.data_width)
+        m.submodules.kinds = kinds = BlockMemory(config.queue_slots, 1)
         m.d.comb += [
-            write.en.eq(portals.slot_write),
-            write.addr.eq(portals.slot_address),
-            write.data.eq(portals.slot_data),
-            kind_write.en.eq(portals.slot_write),
-            kind_write.addr.eq(portals.tail),
-            kind_write.data.eq(portals.slot_ims),
-            read.addr.eq(dispatch.slot_address),
-            dispatch.slot_data.eq(read.data),
-            kind_read.addr.eq(dispatch.head),
-            dispatch.slot_ims.eq(kind_read.data),
+            slots.write.eq(portals.slot_write),
+            slots.write_address.eq(portals.slot_address),
+            slots.write_data.eq(portals.slot_data),
+            slots.read.eq(1),
+            slots.read_address.eq(dispatch.slot_address),
+            dispatch.slot_data.eq(slots.read_data),
+            kinds.write.eq(portals.slot_write),
+            kinds.write_address.eq(portals.tail),
+            kinds.write_data.eq(portals.slot_ims),
+            kinds.read.eq(1),
+            kinds.read_address.eq(dispatch.head),
+            dispatch.slot_ims.eq(kinds.read_data),
         ]
 
     def _share_bus(self, m, table, groups):
@@ -200,7 +206,7 @@ class WorkQueues(Component):
         """Tell of room in queues; whether that is under way."""
         m.submodules.occupancy = occupancy = OccupancyInterrupts(self._config)
         connect(m, occupancy.o_event, flipped(self.o_event))
-        replaced = portals.fill & (portals.queue == dispatch.queue)
+        replaced = ledger.enter & (ledger.enter_queue == dispatch.queue)
         m.d.comb += [
             occupancy.enabled.eq(ledger.enabled),
             occupancy.occupancy.eq(ledger.occupancy),
@@ -247,6 +253,8 @@ class WorkQueues(Component):
                 turns.members[number].eq(groups.groups[number].queues),
                 assign.engines[number].eq(groups.groups[number].engines),
             ]
+        # An outlet takes at once what it has been told to expect.
+        m.d.comb += dispatch.o.ready.eq(1)
         for number, outside in enumerate(self.o_work):
             m.submodules[f"outlet_{number}"] = outlet = Outlet(self._config)
             connect(m, outlet.o, flipped(outside))
@@ -258,5 +266,4 @@ class WorkQueues(Component):
                 m.d.comb += [
                     outlet.reserve.eq(dispatch.take),
                     outlet.i.valid.eq(dispatch.o.valid),
-                    dispatch.o.ready.eq(outlet.i.ready),
                 ]

@@ -5,6 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
+from ..flow.block_memory import BlockMemory
 from ..regs import Config
 from ..regs.bar2 import PORTALS_PER_QUEUE
 from ..regs.descriptor import DESCRIPTOR_BYTES
@@ -61,9 +62,9 @@ class Staging(Component):
         m = Module()
         width, portals = self._config.data_width, self._config.queues * PORTALS_PER_QUEUE
         beats = DESCRIPTOR_BYTES * 8 // width
-        m.submodules.words = words = Memory(shape=width, depth=portals * beats, init=[])
+        # Nothing is read of a buffer before it is full.
+        m.submodules.words = words = BlockMemory(portals * beats, width, PIECE_BITS)
         m.submodules.places = places = Memory(shape=PIECES, depth=portals, init=[])
-        write, read = words.write_port(granularity=PIECE_BITS), words.read_port()
         mark, marked = places.write_port(), places.read_port()
 
         header = self.i.p.header
@@ -78,9 +79,10 @@ class Staging(Component):
             filled.eq(bit | Mux(begun.bit_select(portal, 1), marked.data, 0)),
             mark.addr.eq(portal),
             mark.data.eq(filled),
-            write.addr.eq(portal * beats + header.place * PIECE_BITS // width),
-            write.data.eq(self.i.p.data[:PIECE_BITS].replicate(width // PIECE_BITS)),
-            read.addr.eq(Cat(held.portal, held.queue) * beats + following),
+            words.write_address.eq(portal * beats + header.place * PIECE_BITS // width),
+            words.write_data.eq(self.i.p.data[:PIECE_BITS].replicate(width // PIECE_BITS)),
+            words.read.eq(1),
+            words.read_address.eq(Cat(held.portal, held.queue) * beats + following),
         ]
         owed = self._owed(m)
         with m.FSM():
@@ -90,7 +92,7 @@ class Staging(Component):
                     m.next = "STORE"
             with m.State("STORE"):
                 m.d.comb += [self.i.ready.eq(1), mark.en.eq(1)]
-                m.d.comb += write.en.eq(1 << header.place % (width // PIECE_BITS))
+                m.d.comb += words.write.eq(1 << header.place % (width // PIECE_BITS))
                 m.d.sync += [held.eq(header), held.piece.eq(0), held.place.eq(0), beat.eq(0)]
                 accepting = self.staged & self.enabled.bit_select(header.queue, 1)
                 last = header.place == PIECES - 1
@@ -108,7 +110,7 @@ class Staging(Component):
                 m.d.comb += [
                     self.o.valid.eq(1),
                     self.o.p.header.eq(held),
-                    self.o.p.data.eq(read.data),
+                    self.o.p.data.eq(words.read_data),
                     self.o.p.first.eq(beat == 0),
                     self.o.p.last.eq(beat == beats - 1),
                     following.eq(beat + self.o.ready),

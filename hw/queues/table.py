@@ -137,10 +137,10 @@ class QueueTable(Component):
         offset = Signal(range(self._table.size_bytes))
         index = Signal(range(max(self._queues, 2)))
         word = Signal(range(_WORDS))
-        m.d.comb += offset.eq(access.address - self._table.offset)
+        # Right from the clock after an access was offered on, in which the entry is looked up.
+        m.d.sync += [index.eq(offset >> 6), word.eq(offset[3:6])]
         m.d.comb += [
-            index.eq(offset >> 6),
-            word.eq(offset[3:6]),
+            offset.eq(access.address - self._table.offset),
             host.addr.eq(Mux(answer.valid, index, self.scan)),
             self.scan_entry.eq(host.data),
         ]

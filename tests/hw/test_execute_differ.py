@@ -20,10 +20,9 @@ def differ(one, two, *, lane=0, start=0, width=64, pause=0.0, seed=1):
     async def memory(ctx):
         at = 0
         while True:
+            ctx.set(dut.other, other[at] if at < len(other) else 0)
             _, _, valid, ready = await ctx.tick().sample(dut.i.valid, dut.i.ready)
-            if valid and ready:
-                at += 1
-                ctx.set(dut.other, other[at - 1])
+            at += valid and ready
 
     async def main(ctx):
         end = lane + len(one)
@@ -45,7 +44,7 @@ def differ(one, two, *, lane=0, start=0, width=64, pause=0.0, seed=1):
     simulator.add_testbench(memory, background=True)
     simulator.add_testbench(sink.run, background=True)
     simulator.run()
-    return [(item.offset, item.data) for item in sink.taken]
+    return [(item.offset + item.byte, item.data) for item in sink.taken]
 
 
 def expect(one, two, lane, start):

@@ -4,7 +4,6 @@ from amaranth import *
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
-from ..flow.arbiter import Arbiter
 from ..flow.packet_fifo import PacketFifo
 from ..regs import Config
 from ..tlp.decode import Flow, Verdict
@@ -273,10 +272,15 @@ class Receiver(Component):
 
     def _report(self, m, unpack, gate_p, gate_n):
         """Report what was thrown away, and give its credits back."""
-        m.submodules.rejected = rejected = Arbiter(Rejected, 2)
-        connect(m, unpack.o_rejected, rejected.i[0])
-        connect(m, self._overflow, rejected.i[1])
-        source, out = rejected.o, self.o_error.p
+        # While one waits that was rejected, none is dropped for want of credits.
+        overflow, rejected, out = self._overflow, unpack.o_rejected, self.o_error.p
+        source = stream.Signature(Rejected).create(path=("source",))
+        m.d.comb += [
+            source.valid.eq(overflow.valid | rejected.valid),
+            source.payload.eq(Mux(overflow.valid, overflow.payload, rejected.payload)),
+            overflow.ready.eq(source.ready),
+            rejected.ready.eq(source.ready & ~overflow.valid),
+        ]
         kinds = {
             Verdict.MALFORMED: ErrorKind.MALFORMED,
             Verdict.UNSUPPORTED: ErrorKind.UNSUPPORTED,

@@ -121,9 +121,10 @@ class Reassembly(Component):
         found, wait = Signal(self._expected), Signal()
         # By its own header: DWs to come, this completion included; it is one of them, or the last.
         span_dw, fits, ending = Signal(11), Signal(), Signal()
-        length_dw = came.header.length_dw
+        length_dw, byte_count = came.header.length_dw, self.i.p.header.byte_count
+        edges = Signal(range(10))
         m.d.comb += [
-            span_dw.eq((came.header.byte_count + came.header.lower_address[:2] + 3) >> 2),
+            edges.eq(byte_count[:2] + self.i.p.header.lower_address[:2] + 3),
             self.look_tag.eq(came.header.tag),
             stored.addr.eq(self.look_tag),
             found.eq(Mux(self.fresh, self.expected, stored.data)),
@@ -138,7 +139,11 @@ class Reassembly(Component):
             self.i.ready.eq(~wait),
         ]
         with m.If(~wait):
-            m.d.sync += [came.eq(self.i.p), came_valid.eq(self.i.valid)]
+            m.d.sync += [
+                came.eq(self.i.p),
+                came_valid.eq(self.i.valid),
+                span_dw.eq(byte_count[2:] + edges[2:]),
+            ]
         m.d.sync += [
             beat.eq(came),
             valid.eq(came_valid & ~wait),

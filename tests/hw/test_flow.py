@@ -5,6 +5,7 @@ import random
 import pytest
 
 from hw.flow.arbiter import Arbiter
+from hw.flow.merge import Merge
 from hw.flow.packet_fifo import PacketFifo
 from hw.flow.share import Share
 from hw.flow.slice import Slice
@@ -108,8 +109,9 @@ def test_fifo_that_is_full_forgets_a_packet_that_does_not_wait():
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.5])
-def test_arbiter_keeps_packets_whole_and_serves_every_input(pause):
-    dut = Arbiter(Packet(8, WIDTH), 3)
+@pytest.mark.parametrize("kind", [Arbiter, Merge])
+def test_arbiter_keeps_packets_whole_and_serves_every_input(kind, pause):
+    dut = kind(Packet(8, WIDTH), 3)
     per_input = 60
 
     def feeder(index):

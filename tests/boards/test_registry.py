@@ -28,24 +28,21 @@ def built(request):
     """A board, and what its tools get: directions of ports, and pins of ports."""
     board = BOARDS[request.param]
     files = {name: _text(text) for name, text in scripts(board).files.items()}
-    netlist = files[f"{board.name}.il"]
-    top = netlist[netlist.index(f"module \\{board.name}\n") :]
-    top = top[: top.index("\nend\n")]
-    directions = {
-        name: direction
-        for direction, name in re.findall(
-            r"wire (?:width \d+ )?(input|output|inout) \d+ \\(\S+)", top
-        )
-    }
     if is_open(board):
-        pins = dict(re.findall(r'LOCATE COMP "(\S+)" SITE "(\S+)"', files[f"{board.name}.lpf"]))
+        netlist = files[f"{board.name}.il"]
+        top = netlist[netlist.index(f"module \\{board.name}\n") :].split("\nend\n")[0]
+        ports = re.findall(r"wire +width \d+ +(input|output|inout) +\d+ +\\(\S+)", top)
+        places = re.findall(r'LOCATE COMP "(\S+)" SITE "(\S+)"', files[f"{board.name}.lpf"])
     else:
-        pins = {
-            name: pin
-            for pin, name in re.findall(
-                r"set_property LOC (\S+) \[get_ports \{?(\S+?)\}?\]", files[f"{board.name}.xdc"]
-            )
-        }
+        netlist = files[f"{board.name}.v"]
+        top = netlist[netlist.index(f"module {board.name}(") :].split("\nendmodule\n")[0]
+        ports = re.findall(r"^ *(input|output|inout) (?:\[\S+\] )?(\S+);", top, re.MULTILINE)
+        found = re.findall(
+            r'set_property LOC (\S+) \[get_ports "(\S+)"\]', files[f"{board.name}.xdc"]
+        )
+        places = [(name, pin) for pin, name in found]
+    directions = {name: direction for direction, name in ports}
+    pins = dict(places)
     return board, directions, pins
 
 

@@ -3,11 +3,12 @@
 PYTHON ?= python3
 JOBS ?= 2
 ARGS ?=
+BOARD ?=
 READY := .venv/ready
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench synth soak generate clean preflight
+.PHONY: help setup demo test bench synth soak bitstream generate clean preflight
 
 help:
 	@echo "make demo    run the device: thousands of vectors on the RTL, with a report"
@@ -15,6 +16,7 @@ help:
 	@echo "make bench   measure latency, rates and efficiency in clocks of the RTL"
 	@echo "make synth   measure area and clock on an ECP5"
 	@echo "make soak    let everything happen at once, for as long as you like"
+	@echo "make bitstream BOARD=name  build what a board is loaded with"
 	@echo "make generate  rewrite the C header and the tables in the documentation"
 	@echo "make clean   remove what was built; the next run sets up .venv anew"
 	@echo
@@ -44,6 +46,9 @@ synth: setup
 
 soak: setup
 	@$(RUN) -m boards.cli soak $(ARGS)
+
+bitstream: setup
+	@$(RUN) -m boards.cli build $(or $(BOARD),$(error make bitstream BOARD=name, one of those that .venv/bin/tocsin boards lists)) $(ARGS)
 
 generate: setup
 	@$(RUN) -m boards.cli generate

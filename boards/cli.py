@@ -1,20 +1,25 @@
-"""The command line: ``tocsin demo``, ``bench``, ``synth``, ``soak``, and what looks things up."""
+"""The command line: what a person runs, and what looks things up."""
 
 import io
 import os
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from driver.errors import DriverError
+from driver.tether import TetherError
 from hw.regs import Config, ConfigError
 from hw.regs.config import IMS_MAX
 from hw.regs.document import c_header, markdown
 
 from . import generated
 from .tools import ToolError
+
+if TYPE_CHECKING:
+    from .board import Board
 
 click.rich_click.TEXT_MARKUP = "markdown"
 click.rich_click.SHOW_ARGUMENTS = True
@@ -23,6 +28,8 @@ click.rich_click.COMMAND_GROUPS = {
         {"name": "See it work", "commands": ["demo"]},
         {"name": "Measure it", "commands": ["bench", "synth"]},
         {"name": "Wear it out", "commands": ["soak"]},
+        {"name": "Put it on a board", "commands": ["boards", "build", "program"]},
+        {"name": "Take it with you", "commands": ["verilog"]},
         {"name": "Look things up", "commands": ["registers", "generate", "version"]},
     ]
 }
@@ -49,6 +56,27 @@ class Whole(click.ParamType[int]):
             message = f"{name} takes a whole number from {self.low} to {self.high}, not {value!r}."
             raise click.UsageError(message, ctx)
         return number
+
+
+class BoardName(click.ParamType["Board"]):
+    """A board of the registry."""
+
+    name = "BOARD"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Board":
+        """The board of that name, or a sentence that says which there are."""
+        from .board import Board
+        from .registry import BOARDS
+
+        if isinstance(value, Board):
+            return value
+        if str(value) not in BOARDS:
+            raise click.UsageError(
+                f"There is no board {str(value)!r}; there are {', '.join(BOARDS)}.", ctx
+            )
+        return BOARDS[str(value)]
 
 
 def need_room_for_results() -> None:
@@ -86,8 +114,7 @@ def tocsin() -> None:
 @click.option(
     "--vectors",
     type=Whole(1, IMS_MAX),
-    default=2500,
-    show_default=True,
+    show_default="2500; 2000 on a board; 8 on a simulated one",
     help="ADIs alive at once, each with its own PASID and vector.",
 )
 @click.option(
@@ -102,27 +129,75 @@ def tocsin() -> None:
 )
 @click.option("--model", is_flag=True, help="Use the functional model: seconds, but no clocks.")
 @click.option("--waves", is_flag=True, help="Write a waveform of the RTL (large, and slow).")
-def demo(vectors: int, operations_per_adi: int, seed: int, model: bool, waves: bool) -> None:
+@click.option(
+    "--tether", metavar="PORT", help="Use the board at this serial port, such as /dev/ttyUSB0."
+)
+@click.option(
+    "--board",
+    type=BoardName(),
+    help="Which board it is; without --tether, simulate its logic at its serial pins.",
+)
+@click.option(
+    "--noise",
+    type=Whole(0, 1_000_000),
+    default=0,
+    help="Damage one byte in N on the line of a simulated board.",
+)
+def demo(
+    vectors: int | None,
+    operations_per_adi: int,
+    seed: int,
+    model: bool,
+    waves: bool,
+    tether: str | None,
+    board: "Board | None",
+    noise: int,
+) -> None:
     """
     Hang thousands of bells, and ring all of them.
 
     After probe the driver creates ADIs on the device's shared queues, each with a PASID and a
     vector of its own in interrupt message storage. All of them move memory; meanwhile some are
     destroyed and replaced, and some vectors are given another target. Every byte and every bell
-    is checked by the host. The device is the RTL, simulated by Verilator.
+    is checked by the host. The device is the RTL, simulated by Verilator; with `--tether` it is a
+    real board, reached over a serial line by the same driver, and with `--board` alone the whole
+    logic of that board, simulated at its serial pins.
 
     Ends with one line for scripts, and leaves pictures in `build/demo/report.html`. Exits with 1
     if a bell was lost, doubled or misdirected, or a byte is wrong.
     """
     from sim.demo.result import Plan
 
-    from .demo import play
-
     if model and waves:
         raise click.UsageError("The functional model has no signals: leave out --waves or --model.")
+    on_board = board is not None or tether is not None
+    if model and on_board:
+        raise click.UsageError("The functional model is on no board: leave out --model.")
+    if waves and tether is not None:
+        raise click.UsageError("A real board gives no waveform: leave out --waves.")
+    if noise and (board is None or tether is not None):
+        raise click.UsageError("--noise needs a simulated board: --board without --tether.")
     need_room_for_results()
-    plan = Plan(adis=vectors, operations_per_adi=operations_per_adi, seed=seed)
-    sys.exit(play(plan, model=model, waves=waves))
+    if not on_board:
+        from .demo import play
+
+        plan = Plan(adis=vectors or 2500, operations_per_adi=operations_per_adi, seed=seed)
+        sys.exit(play(plan, model=model, waves=waves))
+    from .demo import play_on_board, play_on_simulated
+
+    plan = Plan(
+        adis=vectors or (2000 if tether is not None else 8),
+        operations_per_adi=operations_per_adi,
+        shared_operations=0,
+        workers=16,
+        seed=seed,
+    )
+    if board is not None and plan.adis > board.config.ims_vectors:
+        raise click.UsageError(f"{board.title} has {board.config.ims_vectors:,} vectors.")
+    if tether is not None:
+        sys.exit(play_on_board(plan, tether, board))
+    assert board is not None
+    sys.exit(play_on_simulated(plan, board, noise=noise, waves=waves))
 
 
 @tocsin.command()
@@ -202,6 +277,120 @@ def soak(minutes: int, seed: int, only: int | None, model: bool, waves: bool) ->
 
 
 @tocsin.command()
+def boards() -> None:
+    """
+    List the boards that the device is built for.
+    """
+    from .build import catalogue
+    from .show import console
+
+    console.print(catalogue())
+
+
+@tocsin.command()
+@click.argument("board", type=BoardName())
+@click.option(
+    "--seed",
+    type=Whole(0, 2**31 - 1),
+    help="Place with this seed and no other; else several are tried, two at a time.",
+)
+@click.option("--seeds", type=Whole(1, 64), default=4, show_default=True, help="How many to try.")
+def build(board: "Board", seed: int | None, seeds: int) -> None:
+    """
+    Build the bitstream of a board.
+
+    With tools from PyPI alone: Yosys synthesizes, nextpnr places and routes, ecppack packs. The
+    bitstream is `build/BOARD/BOARD.bit`, its figures are `build/BOARD/report.json`; logs are in
+    `build/BOARD/steps/`. What has not changed since the last run is not run again.
+
+    Exits with 1 if no seed meets the clock of the board, and says by how much it was missed. For
+    boards that need their vendor's tools it writes the scripts for them.
+    """
+    from .build import play
+
+    need_room_for_results()
+    sys.exit(play(board, range(1, seeds + 1) if seed is None else [seed]))
+
+
+@tocsin.command()
+@click.argument("board", type=BoardName())
+def program(board: "Board") -> None:
+    """
+    Load a bitstream into a board that is plugged in, with openFPGALoader.
+    """
+    from .build import program as load
+
+    sys.exit(load(board))
+
+
+@tocsin.command()
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder to write into.")
+@click.option(
+    "--part",
+    type=click.Choice(["endpoint", "interrupts"]),
+    default="endpoint",
+    show_default=True,
+    help="The whole device, or message storage alone.",
+)
+@click.option(
+    "--technology",
+    type=click.Choice(["generic", "ecp5"]),
+    default="generic",
+    show_default=True,
+    help="Memories that any tool infers, or block RAM of the Lattice ECP5.",
+)
+@click.option("--ims-vectors", type=int, help="Entries of interrupt message storage.")
+@click.option("--msix-vectors", type=int, help="Entries of the MSI-X table.")
+@click.option("--data-width", type=int, help="Bits of a beat: 64, 128 or 256. Endpoint only.")
+@click.option("--queues", type=int, help="Work queues. Endpoint only.")
+@click.option("--engines", type=int, help="Engines. Endpoint only.")
+@click.option(
+    "--set",
+    "others",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Any other parameter of `hw.regs.Config`, such as `vendor_id=0x1234`.",
+)
+def verilog(
+    out: Path, part: str, technology: str, others: tuple[str, ...], **sizes: int | None
+) -> None:
+    """
+    Write the endpoint, or the interrupt block alone, as Verilog.
+
+    Makes three files in a folder: `tocsin_endpoint.v` or `tocsin_interrupts.v`, with a port for
+    each field of each stream; `example.v`, which instantiates it with every port on a wire; and
+    `PORTS.md`, which says what each port means. The Verilog is of 2001, without assertions, and
+    Verilator's lint has nothing to say of it. The names of all its modules begin with that of the
+    file.
+
+    The same parameters give the same bytes. Files that this command wrote before are replaced; one
+    that was changed since, or that is somebody else's, is not, and then nothing is written.
+    """
+    from .verilog import NotOurs, configured, play
+
+    settings = {name: size for name, size in sizes.items() if size is not None}
+    for text in others:
+        name, _, value = text.partition("=")
+        try:
+            settings[name] = int(value, 0)
+        except ValueError:
+            message = f"--set takes NAME=VALUE with a number, such as tags=16, not {text!r}."
+            raise click.UsageError(message) from None
+    config = configured(part, settings)
+    need_room_for_results()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"--out cannot be made: {error}.") from None
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise click.UsageError(f"--out cannot be written: {out}.")
+    try:
+        sys.exit(play(part, config, technology, out))
+    except NotOurs as error:
+        raise click.UsageError(str(error)) from None
+
+
+@tocsin.command()
 @click.option("--markdown", "style", flag_value="markdown", default="markdown", help="As tables.")
 @click.option("--header", "style", flag_value="header", help="As a C header.")
 def registers(style: str) -> None:
@@ -253,7 +442,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stdout.flush()
     except click.ClickException as error:
         _stop(error.format_message(), 2)
-    except (ConfigError, DriverError) as error:
+    except (ConfigError, DriverError, TetherError) as error:
         _stop(str(error), 2)
     except (BuildFailure, BenchFailure, ToolError) as error:
         _stop(str(error), 1)

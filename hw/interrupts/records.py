@@ -39,4 +39,5 @@ class Message(data.Struct):
 
     #: Byte address; bits 1:0 are 0.
     address: 64
+    #: What to write there.
     data: 32

@@ -93,14 +93,17 @@ class MessageStore(Component):
     i_event : ``In(stream.Signature(Event))``
         What happened, and the vectors to ring.
     o_message : ``Out(stream.Signature(Message))``
+        What to write, and where.
     i_check : ``In(stream.Signature(Check))``
         May this descriptor ring this vector?
     o_verdict : ``Out(stream.Signature(1))``
         1 if it may; one for each check, in order.
     csr : ``In(CsrSignature())``
         Offsets in BAR0; only those of the four windows.
-    enable, function_mask : ``In(1)``
-        MSI-X Enable and Function Mask (PCIe Base 6.x §7.7.2).
+    enable : ``In(1)``
+        MSI-X Enable (PCIe Base 6.x §7.7.2).
+    function_mask : ``In(1)``
+        Function Mask, of MSI-X.
     bus_master : ``In(1)``
         Bus Master Enable.
     reset_ims : ``In(1)``

@@ -100,6 +100,8 @@ class Completer(Component):
         # The DW, counted from word 0, that is the last one of the request.
         stop = Signal(5)
         done, memory = Signal(), Signal()
+        # Where the register bus is, in words; and whether the ruling is still to be reported.
+        word, fresh = Signal(bar0(self._config).size_bytes.bit_length() - 4), Signal()
         m.d.comb += [
             rules.request.eq(request),
             rules.hits.eq(hits),
@@ -111,10 +113,9 @@ class Completer(Component):
             buffer.index.eq(index),
             buffer.odd.eq(request.address[2] & memory),
         ]
-        with m.If(~self.o_error.valid | self.o_error.ready):
-            m.d.sync += self.o_error.valid.eq(0)
+        self._complain(m, request, ruling, posted, fresh)
         self._connect_narrow(m, narrow, posted, taking)
-        self._connect_access(m, request, buffer, index, stop, ruling)
+        self._connect_access(m, request, buffer, index, word, stop, ruling)
         self._connect_submission(m, request, posted, narrow, submit)
         self._connect_reply(m, request, ruling, extent, buffer, index, replies)
         waiting, resetting = self._watch(m, request, ruling, replies, reply.o)
@@ -122,8 +123,8 @@ class Completer(Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += index.eq(0)
-                may_post = self.i_posted.valid & ~resetting
-                may_ask = self.i_non_posted.valid & ~resetting & ~waiting
+                may_post = self.i_posted.valid & ~resetting & ~fresh
+                may_ask = self.i_non_posted.valid & ~resetting & ~waiting & ~fresh
                 with m.If(may_post | may_ask):
                     # After a posted request a non-posted one has its turn, and the other way round.
                     self._choose(m, request, hits, posted, may_post & ~(may_ask & posted))
@@ -131,15 +132,14 @@ class Completer(Component):
             with m.State("RULE"):
                 m.d.sync += [
                     ruling.eq(rules.ruling),
+                    fresh.eq(1),
+                    word.eq(request.address[3:]),
                     stop.eq(request.length_dw - 1 + request.address[2]),
                 ]
-                with m.If((rules.ruling.error == ErrorKind.NONE) | ~self.o_error.valid):
-                    self._complain(m, request, rules.ruling.error, posted)
-                    m.d.comb += self.config.turn_off.eq(rules.ruling.action == Action.ACKNOWLEDGE)
-                    with m.If(rules.ruling.action == Action.SUBMIT):
-                        m.next = "SUBMIT"
-                    with m.Else():
-                        m.next = "LOAD"
+                with m.If(rules.ruling.action == Action.SUBMIT):
+                    m.next = "SUBMIT"
+                with m.Else():
+                    m.next = "LOAD"
             with m.State("SUBMIT"):
                 m.d.comb += taking.eq(1)
                 m.d.comb += [submit.i.valid.eq(narrow.o.valid), narrow.o.ready.eq(submit.i.ready)]
@@ -164,7 +164,7 @@ class Completer(Component):
                     with m.If(narrow.o.p.last):
                         m.d.sync += index.eq(0)
                         self._start(m, ruling, memory, posted)
-            self._access_states(m, ruling, buffer, index, done, posted)
+            self._access_states(m, ruling, buffer, index, word, done, posted)
             with m.State("ANSWER"):
                 m.d.comb += replies.i.valid.eq(1)
                 with m.If(replies.i.ready):
@@ -173,7 +173,7 @@ class Completer(Component):
                         m.next = "IDLE"
         return m
 
-    def _access_states(self, m, ruling, buffer, index, done, posted):
+    def _access_states(self, m, ruling, buffer, index, word, done, posted):
         """Reach registers, a word after the other, or configuration space."""
         with m.State("ACCESS"):
             m.d.comb += [self.csr.access.valid.eq(1), buffer.words.eq(1)]
@@ -187,7 +187,7 @@ class Completer(Component):
                 buffer.data_in.eq(self.csr.result.payload),
             ]
             with m.If(self.csr.result.valid):
-                m.d.sync += index.eq(Mux(done, 0, index + 1))
+                m.d.sync += [index.eq(Mux(done, 0, index + 1)), word.eq(word + 1)]
                 with m.If(done):
                     self._conclude(m, posted)
                 with m.Else():
@@ -240,19 +240,29 @@ class Completer(Component):
         with m.Else():
             m.d.sync += request.eq(self.i_non_posted.p.header)
         m.d.sync += posted.eq(first)
-        address = Mux(first, self.i_posted.p.header.address, self.i_non_posted.p.header.address)
         for hit, base, size in (
             (hits.bar0, self.bar0, bar0(self._config).size_bytes),
             (hits.bar2, self.bar2, bar2_bytes(self._config)),
         ):
             low = size.bit_length() - 1
-            m.d.sync += hit.eq(address[low:] == base[low:])
+            # Whose turn it is, is known late.
+            matches = [
+                source.p.header.address[low:] == base[low:]
+                for source in (self.i_posted, self.i_non_posted)
+            ]
+            m.d.sync += hit.eq(Mux(first, *matches))
 
-    def _complain(self, m, request, error, posted):
-        with m.If(error != ErrorKind.NONE):
-            m.d.sync += self.o_error.valid.eq(1)
-            for name, value in report(request, error, posted):
+    def _complain(self, m, request, ruling, posted, fresh):
+        """Report what a ruling says, a clock after it; the request stays until then."""
+        m.d.comb += self.config.turn_off.eq(fresh & (ruling.action == Action.ACKNOWLEDGE))
+        with m.If(~self.o_error.valid):
+            m.d.sync += self.o_error.valid.eq(fresh & (ruling.error != ErrorKind.NONE))
+            for name, value in report(request, ruling.error, posted):
                 m.d.sync += self.o_error.p[name].eq(value)
+        with m.Elif(self.o_error.ready):
+            m.d.sync += self.o_error.valid.eq(0)
+        with m.If(~self.o_error.valid | (ruling.error == ErrorKind.NONE)):
+            m.d.sync += fresh.eq(0)
 
     def _start(self, m, ruling, memory, posted):
         """All of the request is here: do what it deserves."""
@@ -279,11 +289,11 @@ class Completer(Component):
                     source.ready.eq(narrow.i.ready),
                 ]
 
-    def _connect_access(self, m, request, buffer, index, stop, ruling):
+    def _connect_access(self, m, request, buffer, index, word, stop, ruling):
         access, config = self.csr.access.p, self.config.access.p
         start = request.address[2]
         m.d.comb += [
-            access.address.eq(Cat(C(0, 3), request.address[3:24] + index)),
+            access.address.eq(Cat(C(0, 3), word)),
             access.write.eq(ruling.action == Action.WRITE),
             access.data.eq(buffer.data_out),
             config.address.eq(request.address[:12]),
@@ -292,8 +302,6 @@ class Completer(Component):
             config.data.eq(buffer.data_out),
             config.destination.eq(request.address[16:]),
         ]
-        low = bar0(self._config).size_bytes.bit_length() - 1
-        m.d.comb += access.address[low:].eq(0)
         for lane in range(2):
             place = Cat(C(lane, 1), index)
             strobe = access.strobe.word_select(lane, 4)

@@ -4,7 +4,6 @@ from amaranth import *
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
-from ..flow.arbiter import Arbiter
 from ..flow.packet_fifo import PacketFifo
 from ..regs import Config
 from ..tlp.decode import Flow, Verdict
@@ -61,11 +60,10 @@ class CreditGate(Component):
 
     def elaborate(self, platform):
         m = Module()
-        header_room = Signal(8, init=self._header)
-        data_room = Signal(12, init=self._data)
+        header_room = Signal(range(self._header + 1), init=self._header)
+        data_room = Signal(range(self._data + 1), init=self._data)
         header_granted = Signal(8, init=self._header)
         data_granted = Signal(12, init=self._data)
-        spent = Mux(self.spend, self.need, 0)
         freed = Mux(self.free, self.free_data, 0)
         forgotten = Mux(self.forget, self.forget_data, 0)
         m.d.comb += [
@@ -75,7 +73,8 @@ class CreditGate(Component):
         ]
         m.d.sync += [
             header_room.eq(header_room + self.free - self.spend),
-            data_room.eq(data_room + freed - spent),
+            # What is spent is known late.
+            data_room.eq(Mux(self.spend, data_room + freed - self.need, data_room + freed)),
             header_granted.eq(header_granted + self.free + self.forget),
             data_granted.eq(data_granted + freed + forgotten),
         ]
@@ -88,7 +87,7 @@ class Precedence(Component):
     Each non-posted request remembers how many posted ones were ahead when it came; every posted one
     that leaves counts all of them down. So posted requests may pass, and nothing ever wraps.
 
-    **Timing**: ``clear`` is valid 1 clock after the events.
+    **Timing**: ``clear`` is a register, valid 1 clock after the events.
 
     Parameters
     ----------
@@ -107,7 +106,7 @@ class Precedence(Component):
     posted_out: In(1)
     non_posted_in: In(1)
     non_posted_out: In(1)
-    clear: Out(1)
+    clear: Out(1, init=1)
 
     def __init__(self, posted: int, non_posted: int):
         self._posted, self._non_posted = posted, non_posted
@@ -125,14 +124,17 @@ class Precedence(Component):
         m.d.comb += [
             remaining.eq(waiting - self.posted_out),
             place.eq(count - self.non_posted_out),
-            self.clear.eq(ahead[0] == 0),
         ]
         m.d.sync += [waiting.eq(remaining + self.posted_in), count.eq(place + self.non_posted_in)]
         for k in range(self._non_posted):
             old = Mux(self.non_posted_out, ahead[k + 1], ahead[k])
-            m.d.sync += ahead[k].eq(old - (self.posted_out & (old != 0)))
+            new = Signal.like(waiting, name=f"new_{k}")
+            m.d.comb += new.eq(old - (self.posted_out & (old != 0)))
             with m.If(self.non_posted_in & (place == k)):
-                m.d.sync += ahead[k].eq(remaining)
+                m.d.comb += new.eq(remaining)
+            m.d.sync += ahead[k].eq(new)
+            if k == 0:
+                m.d.sync += self.clear.eq(new == 0)
         return m
 
 
@@ -143,7 +145,7 @@ class Receiver(Component):
     only after every posted one that came before it has been taken to its last beat; a posted one
     may pass non-posted ones. Completions are kept in the order in which they came.
 
-    **Timing**: a wire beat per clock. A request is offered once all of it has come, about 9 clocks
+    **Timing**: a wire beat per clock. A request is offered once all of it has come, about 10 clocks
     after its last wire beat. ``i`` is always ready as long as completions and errors are taken.
 
     **Errors**: a malformed TLP is reported and leaves no trace; its credits are given back. A TLP
@@ -221,6 +223,9 @@ class Receiver(Component):
             self.o_non_posted.valid.eq(non_posted.o.valid & clear),
             self.o_non_posted.payload.eq(non_posted.o.payload),
             non_posted.o.ready.eq(self.o_non_posted.ready & clear),
+        ]
+        # A request is offered 2 clocks after it was stored, so this is in time.
+        m.d.sync += [
             precedence.posted_in.eq(gate_p.spend),
             precedence.non_posted_in.eq(gate_n.spend),
         ]
@@ -232,23 +237,26 @@ class Receiver(Component):
         return m
 
     def _sort(self, m, unpack, buffers):
-        """Put requests into the buffer of their type, if there were credits for them."""
+        """Put requests into the buffer of their type, if there were credits for them.
+
+        The buffers have room for whatever credits were granted for, so they need not be asked. Of a
+        packet that came without, they get what beats they can, and forget them with the last.
+        """
         request = unpack.o_request
         header = request.p.header
         posted = (header.kind == Kind.MEMORY_WRITE) | (header.kind == Kind.MESSAGE)
-        refuse, refusing, ready = Signal(), Signal(), Signal()
+        refuse, refusing = Signal(), Signal()
         for choice, (fifo, gate) in zip((posted, ~posted), buffers.items(), strict=True):
             m.d.comb += [gate.need.eq(unpack.units), fifo.i.payload.eq(request.payload)]
-            m.d.comb += fifo.discard.eq(unpack.discard)
+            m.d.comb += fifo.discard.eq(unpack.discard | refuse)
             with m.If(choice):
                 m.d.comb += [
                     refuse.eq(Mux(request.p.first, ~gate.allowed, refusing)),
-                    fifo.i.valid.eq(request.valid & ~refuse),
-                    ready.eq(fifo.i.ready),
-                    gate.spend.eq(fifo.i.valid & fifo.i.ready & request.p.last & ~unpack.discard),
+                    fifo.i.valid.eq(request.valid & request.ready),
+                    gate.spend.eq(fifo.i.valid & request.p.last & ~fifo.discard),
                 ]
         overflow = self._overflow
-        m.d.comb += request.ready.eq(Mux(refuse, ~overflow.valid, ready))
+        m.d.comb += request.ready.eq(~overflow.valid)
         with m.If(request.valid & request.ready):
             m.d.sync += refusing.eq(refuse & ~request.p.last)
         with m.If(request.valid & request.ready & refuse & request.p.last & ~unpack.discard):
@@ -264,10 +272,15 @@ class Receiver(Component):
 
     def _report(self, m, unpack, gate_p, gate_n):
         """Report what was thrown away, and give its credits back."""
-        m.submodules.rejected = rejected = Arbiter(Rejected, 2)
-        connect(m, unpack.o_rejected, rejected.i[0])
-        connect(m, self._overflow, rejected.i[1])
-        source, out = rejected.o, self.o_error.p
+        # While one waits that was rejected, none is dropped for want of credits.
+        overflow, rejected, out = self._overflow, unpack.o_rejected, self.o_error.p
+        source = stream.Signature(Rejected).create(path=("source",))
+        m.d.comb += [
+            source.valid.eq(overflow.valid | rejected.valid),
+            source.payload.eq(Mux(overflow.valid, overflow.payload, rejected.payload)),
+            overflow.ready.eq(source.ready),
+            rejected.ready.eq(source.ready & ~overflow.valid),
+        ]
         kinds = {
             Verdict.MALFORMED: ErrorKind.MALFORMED,
             Verdict.UNSUPPORTED: ErrorKind.UNSUPPORTED,
@@ -290,7 +303,7 @@ class Receiver(Component):
         with m.If(~source.p.raw.dws[0][29]):
             m.d.comb += out.header[3].eq(0)
         for gate, flow in ((gate_p, Flow.POSTED), (gate_n, Flow.NON_POSTED)):
-            m.d.comb += [
+            m.d.sync += [
                 gate.forget.eq(source.valid & source.ready & (source.p.flow == flow)),
                 gate.forget_data.eq(source.p.units),
             ]

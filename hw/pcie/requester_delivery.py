@@ -2,11 +2,12 @@
 
 from amaranth import *
 from amaranth.lib import data, stream
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
+from ..flow.slice import Slice
 from ..regs import Config
-from ..tlp.records import packet_stream
+from ..tlp.records import Packet, packet_stream
 from .records import ReadChunk, ReadStatus
 
 
@@ -70,17 +71,23 @@ class ReadDelivery(Component):
                 left.eq(Mux(source.status == ReadStatus.SUCCESS, end[low:], 0)),
             ]
 
-        # Memory, then an output register: block RAM is slow.
+        # Memory, then registers: block RAM is slow, and whoever takes chunks may be late.
+        m.submodules.slice = out = Slice(Packet(ReadChunk, self._config.data_width))
+        connect(m, out.o, flipped(self.o))
         middle = Signal(data.StructLayout({"chunk": ReadChunk, "first": 1, "last": 1}))
         middle_valid = Signal()
-        forward, fetch, last = Signal(), Signal(), Signal()
+        fetch, last = Signal(), Signal()
         m.d.comb += [
-            forward.eq(~self.o.valid | self.o.ready),
-            fetch.eq(job_valid & (~middle_valid | forward)),
+            fetch.eq(job_valid & (~middle_valid | out.i.ready)),
             last.eq(left == 0),
             self.release.eq(fetch & last),
             self.read_enable.eq(fetch),
             self.read_address.eq(Cat(word, job.tag)),
+            out.i.valid.eq(middle_valid),
+            out.i.p.header.eq(middle.chunk),
+            out.i.p.first.eq(middle.first),
+            out.i.p.last.eq(middle.last),
+            out.i.p.data.eq(self.read_data),
         ]
         with m.If(fetch):
             m.d.sync += [
@@ -90,14 +97,6 @@ class ReadDelivery(Component):
             ]
             with m.If(~last):
                 m.d.sync += [begun.eq(1), word.eq(word + 1), left.eq(left - 1)]
-        with m.If(~middle_valid | forward):
+        with m.If(~middle_valid | out.i.ready):
             m.d.sync += middle_valid.eq(job_valid)
-        with m.If(forward):
-            m.d.sync += [
-                self.o.valid.eq(middle_valid),
-                self.o.p.header.eq(middle.chunk),
-                self.o.p.first.eq(middle.first),
-                self.o.p.last.eq(middle.last),
-                self.o.p.data.eq(self.read_data),
-            ]
         return m

@@ -39,11 +39,12 @@ class TagRing(Component):
     -------
     push, pop, release, flush : 1
     extended : 1
-    tail, head : ``range(tags)``
+    tail, head, second : ``range(tags)``
+        ``second`` is the head after a pop.
     full : 1
         No push, please.
-    empty : 1
-        No entry is to be popped.
+    some, more : 1
+        An entry is to be popped; or two at least.
     popped : 1
         No entry waits for its release but those that are to be popped.
     """
@@ -52,8 +53,8 @@ class TagRing(Component):
         self._tags = tags
         super().__init__(
             {name: In(1) for name in ("push", "pop", "release", "flush", "extended")}
-            | {name: Out(1) for name in ("full", "empty", "popped")}
-            | {"tail": Out(range(tags)), "head": Out(range(tags))}
+            | {name: Out(1) for name in ("full", "some", "more", "popped")}
+            | {name: Out(range(tags)) for name in ("tail", "head", "second")}
         )
 
     def elaborate(self, platform):
@@ -68,13 +69,15 @@ class TagRing(Component):
         ]
         m.d.comb += [
             self.full.eq(used > mask),
-            self.empty.eq(queued == 0),
+            self.some.eq(queued != 0),
+            self.more.eq(queued > 1),
+            self.second.eq((self.head + 1) & mask),
             self.popped.eq(queued == used),
         ]
         with m.If(self.push):
             m.d.sync += self.tail.eq((self.tail + 1) & mask)
         with m.If(self.pop):
-            m.d.sync += self.head.eq((self.head + 1) & mask)
+            m.d.sync += self.head.eq(self.second)
         with m.If(self.flush):
             m.d.sync += [used.eq(0), queued.eq(0), self.head.eq(self.tail)]
         if self._tags > few:
@@ -93,7 +96,8 @@ class ReadIssue(Component):
 
     A request that has been offered stays offered, whatever ``flush`` says.
 
-    **Timing**: a request is valid one clock after its command is accepted; one per 2 clocks.
+    **Timing**: a request is valid one clock after its command is accepted; one per 2 clocks, and as
+    many for a tag that is passed over or an answer without a request.
 
     Members
     -------
@@ -141,7 +145,9 @@ class ReadIssue(Component):
         m = Module()
         m.submodules.enables = enables = ByteEnables()
         command, tenant = self.i.p, self.i.p.tenant
-        busy, open_ = Signal(), Signal()
+        # Whether the tag is busy is looked up a clock ahead: it does not become so by itself.
+        busy, looked, open_ = Signal(), Signal.like(self.tag), Signal()
+        m.d.sync += [busy.eq(self.busy.bit_select(self.tag, 1)), looked.eq(self.tag)]
         m.d.comb += [
             enables.start.eq(command.address[:2]),
             enables.length_bytes.eq(command.length_bytes),
@@ -149,8 +155,7 @@ class ReadIssue(Component):
             self.record.length_bytes.eq(command.length_bytes),
             self.record.void.eq(busy),
             self.length_dw.eq(enables.o.length_dw),
-            busy.eq(self.busy.bit_select(self.tag, 1)),
-            open_.eq(self.i.valid & ~self.full & ~self.flush),
+            open_.eq(self.i.valid & (looked == self.tag) & ~self.full & ~self.flush),
             self.sent.eq(self.record.refusal == ReadStatus.SUCCESS),
             self.issue.eq(open_ & ~busy & (~self.sent | ~self.o.valid)),
             self.push.eq(self.issue | (open_ & busy)),

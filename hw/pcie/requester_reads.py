@@ -159,7 +159,18 @@ class Reads(Component):
         keep, recall = records.write_port(), records.read_port(domain="comb")
         judge, verdict = results.write_port(), results.read_port(domain="comb")
         record, chunk = recall.data, delivery.i.p.chunk
-        void = Signal()
+        # There is an oldest entry, and it waits for nothing, by what was known a clock ago.
+        there, complete, void = Signal(), Signal(), Signal()
+        m.d.sync += [
+            there.eq(Mux(ring.pop, ring.more, ring.some) & ~self.flush),
+            complete.eq(
+                ~Mux(
+                    ring.pop,
+                    tags.waiting.bit_select(ring.second, 1),
+                    tags.waiting.bit_select(ring.head, 1),
+                )
+            ),
+        ]
         m.d.comb += [
             keep.addr.eq(issue.tag),
             keep.en.eq(issue.push),
@@ -169,13 +180,11 @@ class Reads(Component):
             judge.data.eq(reassembly.status),
             recall.addr.eq(ring.head),
             verdict.addr.eq(ring.head),
-            void.eq(~ring.empty & record.void),
+            void.eq(there & record.void),
             chunk.address.eq(record.address),
             chunk.length_bytes.eq(record.length_bytes),
             delivery.i.p.tag.eq(ring.head),
-            delivery.i.valid.eq(
-                ~ring.empty & ~record.void & ~tags.waiting.bit_select(ring.head, 1)
-            ),
+            delivery.i.valid.eq(there & complete & ~record.void),
             ring.pop.eq((delivery.i.valid & delivery.i.ready) | (void & ring.popped)),
             ring.release.eq(delivery.release | (void & ring.popped)),
         ]

@@ -119,7 +119,12 @@ class Reassembly(Component):
         beat, valid = Signal.like(came), Signal()
         now, missing_bytes, ours, orphan = Signal(self._expected), Signal(13), Signal(), Signal()
         found, wait = Signal(self._expected), Signal()
+        # By its own header: DWs to come, this completion included; it is one of them, or the last.
+        span_dw, fits, ending = Signal(11), Signal(), Signal()
+        length_dw, byte_count = came.header.length_dw, self.i.p.header.byte_count
+        edges = Signal(range(10))
         m.d.comb += [
+            edges.eq(byte_count[:2] + self.i.p.header.lower_address[:2] + 3),
             self.look_tag.eq(came.header.tag),
             stored.addr.eq(self.look_tag),
             found.eq(Mux(self.fresh, self.expected, stored.data)),
@@ -134,12 +139,18 @@ class Reassembly(Component):
             self.i.ready.eq(~wait),
         ]
         with m.If(~wait):
-            m.d.sync += [came.eq(self.i.p), came_valid.eq(self.i.valid)]
+            m.d.sync += [
+                came.eq(self.i.p),
+                came_valid.eq(self.i.valid),
+                span_dw.eq(byte_count[2:] + edges[2:]),
+            ]
         m.d.sync += [
             beat.eq(came),
             valid.eq(came_valid & ~wait),
             now.eq(found),
             missing_bytes.eq((found.missing_dw << 2) - (found.position[:2] + found.excess)),
+            fits.eq((length_dw != 0) & (length_dw <= span_dw)),
+            ending.eq(length_dw == span_dw),
             orphan.eq(self.orphan),
             ours.eq(
                 self.waiting
@@ -159,8 +170,7 @@ class Reassembly(Component):
             agrees.eq(
                 (header.byte_count == missing_bytes)
                 & (header.lower_address == now.position[:7])
-                & (header.length_dw != 0)
-                & (header.length_dw <= now.missing_dw)
+                & fits
             ),
             self.advance.eq(begin & ours & success & agrees),
             store.addr.eq(self.tag),
@@ -170,12 +180,12 @@ class Reassembly(Component):
             store.data.excess.eq(now.excess),
             store.data.poisoned.eq(now.poisoned | header.poisoned),
         ]
-        self._write(m, beat, valid, now)
+        self._write(m, beat, valid, now, ending)
         m.d.comb += self.failed.eq(begin & ours & ~success)
         self._judge(m, header, begin & ~(ours & (~success | agrees)), orphan)
         return m
 
-    def _write(self, m, beat, valid, now):
+    def _write(self, m, beat, valid, now, ending_first):
         """Write the beats of a completion, from the place where its header says they begin."""
         lanes = self._config.beat_dw
         place, place_next = Signal.like(self.write_address), Signal.like(self.write_address)
@@ -195,7 +205,7 @@ class Reassembly(Component):
                 place_next.eq(Cat(now.position[2:], self.tag)),
                 left_next.eq(beat.header.length_dw),
                 accepted_next.eq(self.advance),
-                ending_next.eq(beat.header.length_dw == now.missing_dw),
+                ending_next.eq(ending_first),
                 poisoned_next.eq(now.poisoned | beat.header.poisoned),
             ]
         with m.If(valid):

@@ -137,18 +137,20 @@ class WriteSplitter(Component):
             m.d.sync += self.filling.eq(self.base)
 
         first_be, last_be = Signal(4), Signal(4)
-        length_dw = Signal(11)
+        single, length_dw = Signal(), Signal(11)
         m.d.comb += [
             first_be.eq(Mux(leading_now, (0b1111 << command.address[:2])[:4], 0b1111)),
             last_be.eq(Mux(beat.last & (end[:2] != 0), (1 << end[:2]) - 1, 0b1111)),
             length_dw.eq(Mux(opening_now, 0, before) + filled - shift),
+            # Two beats hold two DWs at least.
+            single.eq(opening_now & (filled == shift + 1)),
         ]
         m.d.sync += [
             self.packet_valid.eq(valid & ends & ~self.flush),
             self.packet.address.eq(Cat(C(0, 2), address_now[2:])),
             self.packet.extent.length_dw.eq(length_dw),
-            self.packet.extent.first_be.eq(Mux(length_dw == 1, first_be & last_be, first_be)),
-            self.packet.extent.last_be.eq(Mux(length_dw == 1, 0, last_be)),
+            self.packet.extent.first_be.eq(Mux(single, first_be & last_be, first_be)),
+            self.packet.extent.last_be.eq(Mux(single, 0, last_be)),
             self.packet.tenant.eq(command.tenant),
             self.packet.ends.eq(beat.last),
         ]

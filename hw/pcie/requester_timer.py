@@ -10,9 +10,10 @@ from ..regs import Config
 class TagTimer(Component):
     """Find tags whose completions do not come (PCIe Base 6.x §2.8).
 
-    Every eighth of the timeout a sweep passes over all tags, one per clock, and counts their age;
-    the ages lie in one small memory. A tag that expires stays in quarantine for as long again, so
-    that a completion that comes late is not taken for one of a newer request with the same tag.
+    Every eighth of the timeout a sweep passes over all tags, one per clock and one clock more for
+    each that expires or recovers, and counts their age; the ages lie in one small memory. A tag
+    that expires stays in quarantine for as long again, so that a completion that comes late is not
+    taken for one of a newer request with the same tag.
 
     **Timing**: a tag expires not before ``completion_timeout_cycles`` after its issue and not after
     9/8 of that and three sweeps, a sweep being ``tags`` clocks. The quarantine ends within the same
@@ -68,26 +69,40 @@ class TagTimer(Component):
         sweeping = Signal()
         tick = Signal(range(self._tick_cycles))
 
-        m.d.sync += tick.eq(tick - 1)
-        with m.If(tick == 0):
+        with m.If(tick != 0):
+            m.d.sync += tick.eq(tick - 1)
+        with m.Elif(~sweeping):
             m.d.sync += [tick.eq(self._tick_cycles - 1), sweeping.eq(1)]
 
-        waiting = self.waiting.bit_select(self.tag, 1)
-        quarantined = self.quarantine.bit_select(self.tag, 1)
-        is_new = new.bit_select(self.tag, 1)
-        old, step = Signal(), Signal()
+        # The tag at hand, a bit for each: what is true of it is known sooner that way.
+        here = Signal(self._tags, init=1)
+        waiting, quarantined = (self.waiting & here).any(), (self.quarantine & here).any()
+        is_new = (new & here).any()
+        old, free, step = Signal(), Signal(), Signal()
+        # What was found of the tag a clock ago, and is done now unless a completion comes between.
+        expires, recovers, due = Signal(), Signal(), Signal()
         m.d.comb += [
             age.addr.eq(self.tag),
             old.eq(~is_new & (age.data == self._ticks - 1)),
-            step.eq(sweeping & ~(self.busy & (self.busy_tag == self.tag))),
-            self.expire.eq(step & waiting & old & ~self.disable),
-            self.recover.eq(step & quarantined & old),
+            free.eq(sweeping & ~(self.busy & (self.busy_tag == self.tag))),
+            due.eq(old & ((waiting & ~self.disable) | quarantined)),
+            step.eq(free & (expires | recovers | ~due)),
+            self.expire.eq(free & expires),
+            self.recover.eq(free & recovers),
             store.addr.eq(self.tag),
             store.en.eq(step),
             store.data.eq(Mux(is_new, 0, Mux(old, age.data, age.data + 1))),
         ]
+        m.d.sync += [
+            expires.eq(free & ~step & waiting),
+            recovers.eq(free & ~step & quarantined),
+        ]
         with m.If(step):
-            m.d.sync += [self.tag.eq(self.tag + 1), new.bit_select(self.tag, 1).eq(self.expire)]
+            m.d.sync += [
+                self.tag.eq(self.tag + 1),
+                here.eq(here.rotate_left(1)),
+                new.eq((new & ~here) | Mux(self.expire, here, 0)),
+            ]
             with m.If(self.tag == self._tags - 1):
                 m.d.sync += sweeping.eq(0)
         with m.If(self.start):

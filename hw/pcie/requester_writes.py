@@ -73,16 +73,19 @@ class WriteSender(Component):
         free, ready, allowed = Signal(), Signal(), Signal()
         start, drop, fetch = Signal(), Signal(), Signal()
         left, words = Signal(9), Signal(9)
+        # Whether words are left, as a register; and whether the one being read is the last.
+        more, last = Signal(), Signal()
         m.d.comb += [
             words.eq((packet.extent.length_dw + self._lanes - 1) // self._lanes),
             allowed.eq(
                 self.settings.bus_master & (~packet.tenant.valid | self.settings.pasid_enable)
             ),
-            ready.eq(self.packet_valid & (left == 0) & ~self.flush),
+            ready.eq(self.packet_valid & ~more & ~self.flush),
             start.eq(ready & free & allowed & (~self.o.valid | self.o.ready)),
             drop.eq(ready & free & ~allowed & ~self.o.valid),
             self.packet_taken.eq(start | drop),
-            fetch.eq(start | ((left != 0) & (~self.o.valid | self.o.ready))),
+            fetch.eq(start | (more & (~self.o.valid | self.o.ready))),
+            last.eq(Mux(start, words == 1, left == 1)),
             self.read_enable.eq(fetch),
             self.boundary.eq(self.reading + left),
             self.o.p.data.eq(self.read_data),
@@ -90,10 +93,11 @@ class WriteSender(Component):
         with m.If(fetch):
             m.d.sync += [
                 left.eq(Mux(start, words, left) - 1),
+                more.eq(~last),
                 self.reading.eq(self.reading + 1),
                 self.o.valid.eq(1),
                 self.o.p.first.eq(start),
-                self.o.p.last.eq(Mux(start, words, left) == 1),
+                self.o.p.last.eq(last),
             ]
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)

@@ -83,6 +83,7 @@ class Transmitter(Component):
         m.d.comb += [
             path.credits.eq(self.credits),
             path.settings.eq(self.settings),
+            pack.is_completion.eq(path.is_completion),
             self.non_posted_leaving.eq(path.non_posted_leaving),
         ]
         return m

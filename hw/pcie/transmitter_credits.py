@@ -24,7 +24,7 @@ class CreditGate(Component):
     enough : 1
         They are there.
     take : 1
-        The TLP starts in this clock; only with ``enough``.
+        The TLP starts in this clock if there is ``enough``.
     """
 
     limit: In(CreditLimit)
@@ -40,12 +40,15 @@ class CreditGate(Component):
             (self.limit.header_infinite | (header_left != 0))
             & (self.limit.data_infinite | (data_left >= self.data_credits))
         )
+        header_sum, data_sum = header_left + header_more, data_left + data_more
+        # Whether there is enough is known late.
+        takes = self.take & self.enough
         m.d.sync += [
             header_granted.eq(self.limit.header),
             header_more.eq(self.limit.header - header_granted),
             data_granted.eq(self.limit.data),
             data_more.eq(self.limit.data - data_granted),
-            header_left.eq(header_left + header_more - self.take),
-            data_left.eq(data_left + data_more - Mux(self.take, self.data_credits, 0)),
+            header_left.eq(Mux(takes, header_sum - 1, header_sum)),
+            data_left.eq(Mux(takes, data_sum - self.data_credits, data_sum)),
         ]
         return m

@@ -32,6 +32,8 @@ class TransmitPath(Component):
         A non-posted packet is offered or has been accepted, and does not wait for credits.
     o_request : ``Out(packet_stream(Request, data_width))``
     o_completion : ``Out(packet_stream(Completion, data_width))``
+    is_completion : 1
+        ``o_completion`` goes on; else ``o_request`` does. Known before either is valid.
     """
 
     def __init__(self, config: Config):
@@ -44,7 +46,6 @@ class TransmitPath(Component):
         self._posted_waiting = Signal(2)
         # Which of the two goes on; fixed from the first offer to the last beat.
         self._side = Signal()
-        self._side_now = Signal()
         self._held = Signal()
         requests = packet_stream(Request, config.data_width)
         completions = packet_stream(Completion, config.data_width)
@@ -59,6 +60,7 @@ class TransmitPath(Component):
                 "non_posted_leaving": Out(1),
                 "o_request": Out(requests),
                 "o_completion": Out(completions),
+                "is_completion": Out(1),
             }
         )
 
@@ -85,11 +87,10 @@ class TransmitPath(Component):
         m.d.comb += self.non_posted_leaving.eq(
             Mux(aside_valid, non_posted_gate.enough, self.i_non_posted.valid)
         )
-        side, held, side_now = self._side, self._held, self._side_now
-        # Credits are known late, so the choice goes by what they said a clock ago.
-        ordered, starved, non_posted = Signal(), Signal(), self._aside_may_go
-        valid, ready, first, last = Signal(), Signal(), Signal(), Signal()
-        is_completion = Signal()
+        side, held, non_posted = self._side, self._held, self._aside_may_go
+        ordered, may_go, held_next = Signal(), Signal(), Signal()
+        valid, ready, last = Signal(), Signal(), Signal()
+        is_completion = self.is_completion
         head = queue.o.p
         m.d.comb += [
             posted_gate.data_credits.eq(head.header.data_credits),
@@ -99,27 +100,28 @@ class TransmitPath(Component):
                 queue.o.valid
                 & Mux(head.header.is_completion, completion_gate.enough, posted_gate.enough)
             ),
-            side_now.eq(Mux(held, side, non_posted & (~side | ~queue.o.valid | starved))),
-            is_completion.eq(~side_now & head.header.is_completion),
-            first.eq(Mux(side_now, aside.first, head.first)),
-            last.eq(Mux(side_now, aside.last, head.last)),
+            may_go.eq(aside_valid & (~aside.first | (non_posted_gate.enough & (ahead == 0)))),
+            held_next.eq(Mux(valid, ~(ready & last), held)),
+            is_completion.eq(~side & head.header.is_completion),
+            last.eq(Mux(side, aside.last, head.last)),
             # Credits are for the whole packet, so only its first beat asks for them.
-            valid.eq(
-                Mux(side_now, aside_valid & non_posted, queue.o.valid & (~head.first | ordered))
-            ),
+            valid.eq(Mux(side, aside_valid & non_posted, queue.o.valid & (~head.first | ordered))),
             ready.eq(Mux(is_completion, self.o_completion.ready, self.o_request.ready)),
-            queue.o.ready.eq(valid & ready & ~side_now),
+            queue.o.ready.eq(valid & ready & ~side),
         ]
-        m.d.sync += starved.eq(queue.o.valid & ~ordered)
-        with m.If(valid):
-            m.d.sync += [side.eq(side_now), held.eq(~(ready & last))]
+        m.d.sync += held.eq(held_next)
+        with m.If(~held_next):
+            # Much hangs on the side, so it is chosen a clock ahead: the other one than now, or, if
+            # nothing goes now, the one that may.
+            m.d.sync += side.eq(may_go & ~(valid & side))
 
-        starts = valid & ready & first
+        starts_ordered = ready & ~side & queue.o.valid & head.first
+        posted_leaves = posted_gate.take & posted_gate.enough
         m.d.comb += [
-            posted_gate.take.eq(starts & ~side_now & ~is_completion),
-            completion_gate.take.eq(starts & is_completion),
-            non_posted_gate.take.eq(starts & side_now),
-            posted_waiting_next.eq(posted_waiting + queue.accept_posted - posted_gate.take),
+            posted_gate.take.eq(starts_ordered & ~head.header.is_completion),
+            completion_gate.take.eq(starts_ordered & head.header.is_completion),
+            non_posted_gate.take.eq(ready & side & valid & aside.first),
+            posted_waiting_next.eq(posted_waiting + queue.accept_posted - posted_leaves),
         ]
         m.d.sync += posted_waiting.eq(posted_waiting_next)
         with m.If(self.i_non_posted.valid & ~aside_valid):
@@ -130,12 +132,10 @@ class TransmitPath(Component):
                 ahead.eq(posted_waiting_next),
             ]
         with m.Else():
-            m.d.sync += non_posted.eq(
-                aside_valid & (~aside.first | (non_posted_gate.enough & (ahead == 0)))
-            )
-            with m.If(valid & ready & side_now):
+            m.d.sync += non_posted.eq(may_go)
+            with m.If(valid & ready & side):
                 m.d.sync += [aside_valid.eq(0), non_posted.eq(0)]
-            with m.If(posted_gate.take & (ahead != 0)):
+            with m.If(posted_leaves & (ahead != 0)):
                 m.d.sync += ahead.eq(ahead - 1)
 
         self._give(m, queue.o.p, is_completion, valid, ready & last)
@@ -143,7 +143,7 @@ class TransmitPath(Component):
 
     def _give(self, m, head, is_completion, valid, taken):
         """Drive the outputs, and fill in who we are."""
-        aside, side_now = self._aside, self._side_now
+        aside, side = self._aside, self._side
         # The ID may change under a waiting packet, so each packet keeps the one it began with.
         routing_id = Signal.like(self.settings.routing_id)
         with m.If(~valid | taken):
@@ -151,7 +151,7 @@ class TransmitPath(Component):
         request, completion = self.o_request, self.o_completion
         m.d.comb += [
             request.valid.eq(valid & ~is_completion),
-            request.p.header.eq(Mux(side_now, aside.header, head.header.header.request)),
+            request.p.header.eq(Mux(side, aside.header, head.header.header.request)),
             request.p.header.requester.eq(routing_id),
             completion.valid.eq(valid & is_completion),
             completion.p.header.eq(head.header.header.completion),
@@ -159,7 +159,7 @@ class TransmitPath(Component):
         ]
         for output in (request, completion):
             m.d.comb += [
-                output.p.data.eq(Mux(side_now, aside.data, head.data)),
-                output.p.first.eq(Mux(side_now, aside.first, head.first)),
-                output.p.last.eq(Mux(side_now, aside.last, head.last)),
+                output.p.data.eq(Mux(side, aside.data, head.data)),
+                output.p.first.eq(Mux(side, aside.first, head.first)),
+                output.p.last.eq(Mux(side, aside.last, head.last)),
             ]

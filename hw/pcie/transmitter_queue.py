@@ -59,8 +59,13 @@ class OrderedQueue(Component):
     """
 
     def __init__(self, config: Config):
-        self._waiting = Signal(Packet(Outgoing, config.data_width))
+        # Where the next beat goes, and where the one at the output is; the other one may wait.
+        self._places = [
+            Signal(Packet(Outgoing, config.data_width), name=f"place_{k}") for k in range(2)
+        ]
+        self._into, self._outof = Signal(), Signal()
         self._waiting_valid = Signal()
+        self._then = Signal.like(decisive(self._places[0]))
         self._turn = Signal(Turn)
         super().__init__(
             {
@@ -74,8 +79,8 @@ class OrderedQueue(Component):
 
     def elaborate(self, platform):
         m = Module()
-        waiting, waiting_valid, turn = self._waiting, self._waiting_valid, self._turn
-        beat = Signal.like(waiting)
+        waiting_valid, turn = self._waiting_valid, self._turn
+        beat = Signal.like(self._places[0])
         accept = Signal()
 
         def message():
@@ -131,12 +136,36 @@ class OrderedQueue(Component):
             with m.If(accept):
                 m.d.sync += turn.eq(Mux(beat.last, Turn.ANY, Turn.POSTED))
 
+        self._hold(m, beat, accept)
+        return m
+
+    def _hold(self, m, beat, accept):
+        """Keep two beats.
+
+        That the first one leaves is known late. So what is wide stays in its place, and only what
+        decides what may leave moves up.
+        """
+        places, into, outof = self._places, self._into, self._outof
+        waiting_valid = self._waiting_valid
+        now, then = Signal.like(decisive(beat)), self._then
+        m.d.comb += [self.o.p.eq(Mux(outof, places[1], places[0])), decisive(self.o.p).eq(now)]
         with m.If(~self.o.valid | self.o.ready):
             m.d.sync += [
                 self.o.valid.eq(waiting_valid | accept),
-                self.o.p.eq(Mux(waiting_valid, waiting, beat)),
+                now.eq(Mux(waiting_valid, then, decisive(beat))),
                 waiting_valid.eq(0),
             ]
         with m.Elif(accept):
-            m.d.sync += [waiting.eq(beat), waiting_valid.eq(1)]
-        return m
+            m.d.sync += waiting_valid.eq(1)
+        m.d.sync += [into.eq(into ^ accept), outof.eq(outof ^ (self.o.valid & self.o.ready))]
+        with m.If(~waiting_valid):
+            m.d.sync += then.eq(decisive(beat))
+            for index, place in enumerate(places):
+                with m.If(into == index):
+                    m.d.sync += place.eq(beat)
+
+
+def decisive(beat) -> Value:
+    """The parts of a beat on which it depends whether it may leave."""
+    header = beat.header
+    return Cat(beat.first, beat.last, header.is_completion, header.data_credits)

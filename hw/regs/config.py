@@ -1,5 +1,6 @@
 """The one set of parameters from which gateware, model and driver are made."""
 
+import zlib
 from dataclasses import dataclass, fields
 
 
@@ -118,6 +119,11 @@ class Config:
     def beat_dw(self) -> int:
         """DWs of a payload beat."""
         return self.data_width // 32
+
+    @property
+    def digest(self) -> int:
+        """32 bits that differ where parameters differ, with all likelihood."""
+        return zlib.crc32(repr(self).encode())
 
     @classmethod
     def names(cls) -> list[str]:

@@ -41,10 +41,9 @@ class RawHeader(data.Struct):
 
 
 class Decoded(data.Struct):
-    """A header, taken apart."""
+    """What a header says of its TLP."""
 
-    request: Request
-    completion: Completion
+    kind: Kind
     verdict: Verdict
     flow: Flow
     #: DWs of prefix and header.
@@ -57,48 +56,42 @@ class Decoded(data.Struct):
     digest: 1
 
 
-class HeaderDecoder(Component):
-    """Decode and check a header (PCIe Base 6.x §2.2, §2.3). Combinational.
+class HeaderRecords(Component):
+    """A header that :class:`HeaderDecoder` has found good, as a record. Combinational.
 
-    Of the checks that are optional, it makes those of byte enables against the length, of the
-    fixed fields of configuration and I/O requests, and of the 4 KiB boundary. The address type is
-    ignored: without address translation services the field is reserved. With processing hints in
-    place of byte enables, all bytes are enabled.
+    With processing hints in place of byte enables, all bytes are enabled.
 
     Members
     -------
     raw : ``In(RawHeader)``
-    max_payload_dw : ``In(11)``
-        Largest payload that may be received.
-    decoded : ``Out(Decoded)``
-        ``request`` or ``completion`` is meaningful as ``flow`` says, if ``verdict`` is good.
+    kind : ``In(Kind)``
+        What it is, of requests.
+    request : ``Out(Request)``
+    completion : ``Out(Completion)``
+        One of them is meaningful.
     """
 
     raw: In(RawHeader)
-    max_payload_dw: In(11)
-    decoded: Out(Decoded)
+    kind: In(Kind)
+    request: Out(Request)
+    completion: Out(Completion)
 
     def elaborate(self, platform):
         m = Module()
         first, second, third, fourth = self.raw.dws
         prefix = self.raw.prefix
         four, with_data = first[29], first[30]
-        out, request = self.decoded, self.decoded.request
-        length = Signal(11)
-        tag = Cat(second[8:16], first[19], first[23])
+        request, completion = self.request, self.completion
+        length = Cat(first[:10], first[:10] == 0)
         m.d.comb += [
-            length.eq(Cat(first[:10], first[:10] == 0)),
-            out.header_dw.eq(3 + four + self.raw.prefix_valid),
-            out.payload_dw.eq(Mux(with_data, length, 0)),
-            out.units.eq((out.payload_dw + 3) >> 2),
-            out.digest.eq(first[15]),
+            request.kind.eq(self.kind),
             request.fmt_type.eq(first[24:]),
             request.address.eq(Mux(four, Cat(fourth, third), third)),
             request.length_dw.eq(length),
             request.first_be.eq(second[:4]),
             request.last_be.eq(second[4:8]),
             request.requester.eq(second[16:]),
-            request.tag.eq(tag),
+            request.tag.eq(Cat(second[8:16], first[19], first[23])),
             request.tc.eq(first[20:23]),
             request.attr.eq(Cat(first[12:14], first[18])),
             request.at.eq(first[10:12]),
@@ -107,32 +100,77 @@ class HeaderDecoder(Component):
             request.tenant.pasid.eq(prefix[:20]),
             request.tenant.privileged.eq(prefix[23]),
             request.tenant.execute.eq(prefix[22]),
+            request.foreign.eq(self.raw.prefix_valid & ~request.tenant.valid),
             request.prefix_rest.eq(Cat(prefix[20:22], prefix[24:28])),
-            out.completion.length_dw.eq(out.payload_dw),
-            out.completion.byte_count.eq(Cat(second[:12], second[:12] == 0)),
-            out.completion.lower_address.eq(third[:7]),
-            out.completion.completer.eq(second[16:]),
-            out.completion.requester.eq(third[16:]),
-            out.completion.tag.eq(Cat(third[8:16], first[19], first[23])),
-            out.completion.tc.eq(request.tc),
-            out.completion.attr.eq(request.attr),
-            out.completion.poisoned.eq(request.poisoned),
+            completion.length_dw.eq(Mux(with_data, length, 0)),
+            completion.byte_count.eq(Cat(second[:12], second[:12] == 0)),
+            completion.lower_address.eq(third[:7]),
+            completion.completer.eq(second[16:]),
+            completion.requester.eq(third[16:]),
+            completion.tag.eq(Cat(third[8:16], first[19], first[23])),
+            completion.tc.eq(request.tc),
+            completion.attr.eq(request.attr),
+            completion.poisoned.eq(request.poisoned),
         ]
+        with m.If(self.kind == Kind.MESSAGE):
+            with m.If(~with_data):
+                m.d.comb += request.length_dw.eq(0)
+        with m.Else():
+            m.d.comb += request.address[:2].eq(0)
+        hinted = (self.kind == Kind.MEMORY_READ) | (self.kind == Kind.DEFERRABLE_WRITE)
+        # With processing hints, a steering tag stands where the byte enables would be.
+        with m.If(first[16] & hinted):
+            m.d.comb += [
+                request.first_be.eq(0b1111),
+                request.last_be.eq(Mux(first[:10] == 1, 0, 0b1111)),
+            ]
         with m.Switch(second[13:16]):
             for status in Status:
                 with m.Case(status.value):
-                    m.d.comb += out.completion.status.eq(status)
+                    m.d.comb += completion.status.eq(status)
             with m.Default():
                 # Reserved codes count as this one.
-                m.d.comb += out.completion.status.eq(Status.UNSUPPORTED_REQUEST)
-        kind = Signal(Kind)
-        self._kind(m, kind, first)
-        self._verdict(m, kind, first, second, length)
+                m.d.comb += completion.status.eq(Status.UNSUPPORTED_REQUEST)
         return m
 
-    def _kind(self, m, kind, first):
+
+class HeaderDecoder(Component):
+    """Tell what a header is, and check it (PCIe Base 6.x §2.2, §2.3). Combinational.
+
+    Of the checks that are optional, it makes those of byte enables against the length, of the
+    fixed fields of configuration and I/O requests, and of the 4 KiB boundary. The address type is
+    ignored: without address translation services the field is reserved.
+
+    Members
+    -------
+    raw : ``In(RawHeader)``
+    max_payload_dw : ``In(11)``
+        Largest payload that may be received.
+    decoded : ``Out(Decoded)``
+    """
+
+    raw: In(RawHeader)
+    max_payload_dw: In(11)
+    decoded: Out(Decoded)
+
+    def elaborate(self, platform):
+        m = Module()
+        first = self.raw.dws[0]
+        out = self.decoded
+        length = Signal(11)
+        m.d.comb += [
+            length.eq(Cat(first[:10], first[:10] == 0)),
+            out.header_dw.eq(3 + first[29] + self.raw.prefix_valid),
+            out.payload_dw.eq(Mux(first[30], length, 0)),
+            out.units.eq((out.payload_dw + 3) >> 2),
+            out.digest.eq(first[15]),
+        ]
+        self._kind(m, first)
+        self._verdict(m, length)
+        return m
+
+    def _kind(self, m, first):
         """Kind and flow control type from Fmt and Type (PCIe Base 6.x §2.2.1, table 2-3)."""
-        request = self.decoded.request
         table = {
             (Kind.MEMORY_READ, Flow.NON_POSTED): ("00000000", "00100000"),
             (Kind.MEMORY_WRITE, Flow.POSTED): ("01000000", "01100000"),
@@ -151,46 +189,37 @@ class HeaderDecoder(Component):
         with m.Switch(first[24:]):
             for (code, flow), patterns in table.items():
                 with m.Case(*patterns):
-                    m.d.comb += [kind.eq(code), self.decoded.flow.eq(flow)]
+                    m.d.comb += [self.decoded.kind.eq(code), self.decoded.flow.eq(flow)]
             with m.Default():
                 m.d.comb += self.decoded.flow.eq(Flow.UNKNOWN)
-        with m.If(kind == Kind.MESSAGE):
-            m.d.comb += request.length_dw.eq(self.decoded.payload_dw)
-        with m.Else():
-            m.d.comb += request.address[:2].eq(0)
-        # With processing hints, a steering tag stands where the byte enables would be.
-        with m.If(first[16] & ((kind == Kind.MEMORY_READ) | (kind == Kind.DEFERRABLE_WRITE))):
-            m.d.comb += [
-                request.first_be.eq(0b1111),
-                request.last_be.eq(Mux(request.length_dw == 1, 0, 0b1111)),
-            ]
 
-    def _verdict(self, m, kind, first, second, length):
-        out, request = self.decoded, self.decoded.request
-        memory, fixed, locked = Signal(), Signal(), Signal()
-        single = Signal()
+    def _verdict(self, m, length):
+        out, (first, second, third, fourth) = self.decoded, self.raw.dws
+        four, with_data = first[29], first[30]
+        foreign = self.raw.prefix_valid & (self.raw.prefix[24:] != PREFIX_PASID)
+        memory, fixed, locked, hinted = Signal(), Signal(), Signal(), Signal()
+        single, reach = Signal(), Signal(11)
         bad = Signal(8)
         m.d.comb += [
-            request.kind.eq(kind),
-            request.foreign.eq(self.raw.prefix_valid & ~request.tenant.valid),
-            memory.eq(
-                (kind == Kind.MEMORY_READ)
-                | (kind == Kind.MEMORY_WRITE)
-                | (kind == Kind.DEFERRABLE_WRITE)
-            ),
+            hinted.eq(first[16] & (first[24:].matches("00-00000", "01-11011"))),
+            memory.eq(first[24:].matches("0--00000", "01-11011")),
             fixed.eq(first[24:].matches("0-00010-", "0-000010")),
             locked.eq(first[24:29] == 0b01011),
-            single.eq(length == 1),
+            single.eq(first[:10] == 1),
+            # The sum of place and length within the page, where a length of 0 is all of it.
+            reach.eq(Mux(four, fourth, third)[2:12] + first[:10]),
             bad[0].eq(out.flow == Flow.UNKNOWN),
             bad[1].eq(self.raw.prefix_valid & ~self.raw.prefix[28]),
-            bad[2].eq(out.payload_dw > self.max_payload_dw),
-            bad[3].eq(memory & Mux(single, request.last_be.any(), ~request.last_be.any())),
-            bad[4].eq(memory & ~single & ~request.first_be.any()),
-            bad[5].eq(memory & (request.address[2:12] + length > 1024)),
+            bad[2].eq(with_data & (length > self.max_payload_dw)),
+            bad[3].eq(memory & ~hinted & (single == second[4:8].any())),
+            bad[4].eq(memory & ~hinted & ~single & ~second[:4].any()),
+            bad[5].eq(memory & reach[:10].any() & (reach[10] | length[10])),
             bad[6].eq(
                 fixed & (~single | second[4:8].any() | first[20:23].any() | first[12:14].any())
             ),
-            bad[7].eq((kind == Kind.MESSAGE) & first[20:23].any() & second[:8].matches(*CODES_TC0)),
+            bad[7].eq(
+                (out.kind == Kind.MESSAGE) & first[20:23].any() & second[:8].matches(*CODES_TC0)
+            ),
         ]
         with m.If(bad.any()):
             m.d.comb += out.verdict.eq(Verdict.MALFORMED)
@@ -198,5 +227,5 @@ class HeaderDecoder(Component):
             with m.If(self.raw.prefix_valid | locked):
                 m.d.comb += out.verdict.eq(Verdict.UNEXPECTED_COMPLETION)
         # A non-posted request has to be answered all the same, so it goes on.
-        with m.Elif(request.foreign & (out.flow == Flow.POSTED)):
+        with m.Elif(foreign & (out.flow == Flow.POSTED)):
             m.d.comb += out.verdict.eq(Verdict.UNSUPPORTED)

@@ -107,8 +107,8 @@ class CompletionEncoder(Elaboratable):
 class Pack(Component):
     """Put requests and completions on the wire, header before payload.
 
-    Whoever feeds it offers a packet at only one of the two inputs at a time, and offers the next
-    one, at either input, after the last beat of this one has been taken.
+    Packets are taken from one input at a time. Whoever feeds it tells from which, and changes that
+    only after the last beat of a packet has been taken. This may be known before anything is valid.
 
     **Timing**: the first wire beat is valid 2 clocks after the first input beat; wire beats follow
     without gaps within and between packets as long as input beats are there. The outputs are
@@ -124,6 +124,8 @@ class Pack(Component):
     i_request : ``In(packet_stream(Request, data_width))``
         ``fmt_type`` is ignored. Reads, writes, deferrable writes and messages can be sent.
     i_completion : ``In(packet_stream(Completion, data_width))``
+    is_completion : ``In(1)``
+        Packets come from ``i_completion``.
     o : ``Out(wire_stream(data_width))``
     """
 
@@ -133,6 +135,7 @@ class Pack(Component):
             {
                 "i_request": In(packet_stream(Request, data_width)),
                 "i_completion": In(packet_stream(Completion, data_width)),
+                "is_completion": In(1),
                 "o": Out(wire_stream(data_width)),
             }
         )
@@ -146,42 +149,48 @@ class Pack(Component):
             request.request.eq(self.i_request.p.header),
             completion.completion.eq(self.i_completion.p.header),
         ]
-        either = Signal(data.StructLayout({"data": self._width, "first": 1}))
+        either = Signal(data.StructLayout({"data": self._width, "last": 1}))
         valid, ready = Signal(), Signal()
         encoded = Signal(Header)
-        with m.If(self.i_completion.valid):
+        with m.If(self.is_completion):
             m.d.comb += [
+                valid.eq(self.i_completion.valid),
                 either.data.eq(self.i_completion.p.data),
-                either.first.eq(self.i_completion.p.first),
+                either.last.eq(self.i_completion.p.last),
                 encoded.eq(completion.header),
                 self.i_completion.ready.eq(ready),
             ]
         with m.Else():
             m.d.comb += [
+                valid.eq(self.i_request.valid),
                 either.data.eq(self.i_request.p.data),
-                either.first.eq(self.i_request.p.first),
+                either.last.eq(self.i_request.p.last),
                 encoded.eq(request.header),
                 self.i_request.ready.eq(ready),
             ]
-        m.d.comb += valid.eq(self.i_completion.valid | self.i_request.valid)
 
-        # The input stage holds a beat and, with the first one, the header still to be sent.
+        # The input stage holds a beat and, with the first one, the header still to be sent; and
+        # how many DWs of payload are left, and whether this is the last beat if there is no tail.
         stage_valid, body = Signal(), Signal(self._width)
         head = Signal(32 * max(HEADER_DWS, beat_dw))
-        head_left, total = Signal(3), Signal(12)
-        shift = Signal(range(max(beat_dw, 2)))
-        # The output stage holds what is left of the packet, and DWs carried over to its next beat.
-        left, carry = Signal(12), Signal(self._width)
+        head_left, left, last = Signal(3), Signal(12), Signal()
+        shift, inside = Signal(range(max(beat_dw, 2))), Signal()
+        # The output stage holds DWs carried over to its next beat; of a tail, how many.
+        carry, carried = Signal(self._width), Signal(range(beat_dw + 1))
         started, tail = Signal(), Signal()
 
+        header_only, free = Signal(), Signal()
+        # Whether a packet is a single beat; no header is one of two DWs.
+        low = beat_dw.bit_length()
+        few = encoded.length_dw[:low] + encoded.count <= beat_dw
+        single = (beat_dw > 2) & few & ~encoded.length_dw[low:].any()
+        # DWs of header and payload.
         remaining = Signal(12)
-        header_only, last, free = Signal(), Signal(), Signal()
         lead = Signal(self._width)
         merged, rest = Signal(self._width), Signal(self._width)
         m.d.comb += [
-            remaining.eq(Mux(started, left, total)),
-            last.eq(remaining <= beat_dw),
             header_only.eq(head_left >= beat_dw),
+            remaining.eq(left + head_left),
             lead.eq(Mux(head_left.any(), head, carry)),
             ready.eq(~stage_valid | free),
         ]
@@ -198,7 +207,7 @@ class Pack(Component):
             with m.If(tail):
                 m.d.sync += [
                     self.o.p.data.eq(carry),
-                    self.o.p.count.eq(left),
+                    self.o.p.count.eq(carried),
                     self.o.p.first.eq(0),
                     self.o.p.last.eq(1),
                     started.eq(0),
@@ -212,21 +221,25 @@ class Pack(Component):
                     self.o.p.first.eq(~started),
                     self.o.p.last.eq(last),
                     started.eq(~last),
-                    left.eq(remaining - beat_dw),
+                    left.eq(Mux(header_only, left, remaining - beat_dw)),
+                    last.eq(remaining <= 2 * beat_dw),
                     carry.eq(rest),
+                    carried.eq(remaining - beat_dw),
                     tail.eq(~header_only & ~last & (remaining <= beat_dw + shift)),
                     head.eq(head >> self._width),
                     head_left.eq(Mux(header_only, head_left - beat_dw, 0)),
                 ]
-        with m.If(valid & ready):
-            m.d.sync += [stage_valid.eq(1), body.eq(either.data)]
-            with m.If(either.first):
+        # Whether something comes is known late, so the stage takes what is there, be it nothing.
+        with m.If(ready):
+            m.d.sync += [stage_valid.eq(valid), body.eq(either.data)]
+            with m.If(~inside):
                 m.d.sync += [
                     head.eq(Cat(swap_bytes(dw) for dw in encoded.dws)),
                     head_left.eq(encoded.count),
-                    total.eq(encoded.length_dw + encoded.count),
+                    left.eq(encoded.length_dw),
+                    last.eq(single),
                     shift.eq(encoded.count % beat_dw),
                 ]
-        with m.Elif(free):
-            m.d.sync += stage_valid.eq(0)
+        with m.If(valid & ready):
+            m.d.sync += inside.eq(~either.last)
         return m

@@ -142,11 +142,13 @@ class Wire(data.StructLayout):
     Members
     -------
     data : ``data_width``
-        DWs.
+        DWs, the first in the lowest bits.
     count : ``range(data_width // 32 + 1)``
         DWs of this beat that belong to the TLP; less than all of them only in the last beat.
-    first, last : 1
-        Frame.
+    first : 1
+        A TLP begins.
+    last : 1
+        It ends.
     """
 
     def __init__(self, data_width: int):
@@ -170,7 +172,9 @@ class CreditLimit(data.Struct):
     header: 8
     #: Data credits, one for each 16 bytes of payload or part of them.
     data: 12
+    #: Headers are not limited.
     header_infinite: 1
+    #: Data is not limited.
     data_infinite: 1
 
 

@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
-from .decode import Decoded, Flow, HeaderDecoder, RawHeader, Verdict
+from .decode import Decoded, Flow, HeaderDecoder, HeaderRecords, RawHeader, Verdict
 from .pack import HEADER_DWS, swap_bytes
 from .records import Completion, Request, Wire, packet_stream, wire_stream
 
@@ -89,8 +89,9 @@ class Unpack(Component):
     turns out wrong is known only at the end of the payload, so such a packet ends early, with
     ``discard``. Whatever comes on the wire, the next well-formed TLP is taken.
 
-    **Timing**: a wire beat per clock; the first payload beat is valid 5 clocks after the first wire
-    beat at 64 bits. A TLP's last beat waits for nothing; any other waits for the one after it.
+    **Timing**: a wire beat per clock; the first payload beat is valid 6 clocks after the first wire
+    beat at 64 bits. A TLP's last beat waits for nothing; any other waits for the one after it. The
+    frame and the payload of an output are registers, and what is beside them follows from a few.
 
     **Errors**: see :class:`hw.tlp.decode.HeaderDecoder` for what is checked. Beyond that: payload,
     with the digest if there is one, ends where the header says. The digest itself is not checked.
@@ -135,15 +136,16 @@ class Unpack(Component):
         m = Module()
         m.submodules.window = window = Window(self._width)
         m.submodules.decoder = decoder = HeaderDecoder()
+        m.submodules.records = records = HeaderRecords()
         connect(m, flipped(self.i), window.i)
 
         # Two stages: a beat with its raw header, then the one before it with its decoded header.
         ahead, beat = Signal(Wire(self._width)), Signal(Wire(self._width))
         ahead_valid, beat_valid = Signal(), Signal()
-        raw, decoded = Signal(RawHeader), Signal(Decoded)
+        raw_ahead, raw, decoded = Signal(RawHeader), Signal(RawHeader), Signal(Decoded)
         advance, step = Signal(), Signal()
         m.d.comb += [
-            decoder.raw.eq(raw),
+            decoder.raw.eq(raw_ahead),
             decoder.max_payload_dw.eq(self.max_payload_bytes[2:]),
             step.eq(~beat_valid | advance),
             window.o.ready.eq(~ahead_valid | step),
@@ -153,17 +155,44 @@ class Unpack(Component):
         with m.If(window.o.ready):
             m.d.sync += [ahead_valid.eq(window.o.valid), ahead.eq(window.o.payload)]
             with m.If(window.o.valid & window.o.p.first):
-                m.d.sync += [raw.prefix_valid.eq(prefixed), raw.prefix.eq(dws[0])]
+                m.d.sync += [raw_ahead.prefix_valid.eq(prefixed), raw_ahead.prefix.eq(dws[0])]
                 for k in range(HEADER_DWS - 1):
-                    m.d.sync += raw.dws[k].eq(Mux(prefixed, dws[k + 1], dws[k]))
+                    m.d.sync += raw_ahead.dws[k].eq(Mux(prefixed, dws[k + 1], dws[k]))
         with m.If(step):
             m.d.sync += [beat_valid.eq(ahead_valid), beat.eq(ahead)]
             with m.If(ahead_valid & ahead.first):
-                m.d.sync += [decoded.eq(decoder.decoded), self.raw.eq(raw)]
-        self._align(m, beat, beat_valid, ahead, ahead_valid, decoded, advance)
+                m.d.sync += [decoded.eq(decoder.decoded), raw.eq(raw_ahead)]
+
+        # The third stage holds what came of a beat.
+        kind, leaves = Signal.like(decoded.kind), Signal()
+        m.d.comb += [
+            records.raw.eq(self.raw),
+            records.kind.eq(kind),
+            self.o_request.p.header.eq(records.request),
+            self.o_completion.p.header.eq(records.completion),
+            self.o_rejected.p.raw.eq(self.raw),
+            self.o_rejected.p.units.eq(self.units),
+            leaves.eq(
+                (~self.o_request.valid | self.o_request.ready)
+                & (~self.o_completion.valid | self.o_completion.ready)
+            ),
+        ]
+        with m.If(leaves):
+            m.d.sync += [self.o_request.valid.eq(0), self.o_completion.valid.eq(0)]
+        with m.If(self.o_rejected.ready):
+            m.d.sync += self.o_rejected.valid.eq(0)
+        keep = self._align(m, beat, beat_valid, ahead, ahead_valid, decoded, leaves, advance)
+        with m.If(keep):
+            m.d.sync += [
+                self.raw.eq(raw),
+                kind.eq(decoded.kind),
+                self.units.eq(decoded.units),
+                self.o_rejected.p.flow.eq(decoded.flow),
+            ]
         return m
 
-    def _align(self, m, beat, beat_valid, ahead, ahead_valid, decoded, advance):
+    def _align(self, m, beat, beat_valid, ahead, ahead_valid, decoded, leaves, advance):
+        """Decide on a beat; returns whether what came of it goes to the third stage."""
         beat_dw = self._width // 32
         # DWs from this beat on: header, payload, and all of the TLP.
         header_left, payload_left, left = Signal(3), Signal(11), Signal(12)
@@ -179,9 +208,9 @@ class Unpack(Component):
             m.d.comb += [header.eq(header_left), payload.eq(payload_left), total.eq(left)]
 
         ends, sound, here, final = Signal(), Signal(), Signal(), Signal()
-        look, skip, reject, emit = Signal(), Signal(), Signal(), Signal()
+        skip, reject, emit, keep = Signal(), Signal(), Signal(), Signal()
+        good = decoded.verdict == Verdict.GOOD
         m.d.comb += [
-            look.eq(beat_valid & (beat.last | ahead_valid)),
             ends.eq(beat.last | ahead.first),
             sound.eq(
                 Mux(
@@ -193,38 +222,31 @@ class Unpack(Component):
             here.eq((header < beat_dw) | ((header == beat_dw) & (payload == 0))),
             final.eq(payload <= beat_dw),
             skip.eq(skipping & ~beat.first),
+            emit.eq(good & here & ~skip),
+            reject.eq((~good | Mux(here & final, ~sound, ends)) & ~skip),
+            # A report that waits keeps its header.
+            advance.eq(
+                beat_valid & (beat.last | ahead_valid) & leaves & (skip | ~self.o_rejected.valid)
+            ),
+            keep.eq(advance & ~skip),
         ]
-        good = decoded.verdict == Verdict.GOOD
-        free = ~self.o_rejected.valid
-        with m.If(look & ~skip & free):
-            m.d.comb += [
-                emit.eq(good & here),
-                reject.eq(~good | Mux(here & final, ~sound, ends)),
-            ]
-        self._emit(m, beat, ahead, decoded, emit, final | ends, begun)
-        m.d.comb += [self.discard.eq(reject), self.units.eq(decoded.units)]
-        taken = Mux(decoded.flow == Flow.COMPLETION, self.o_completion.ready, self.o_request.ready)
-        m.d.comb += advance.eq(look & (skip | (free & (~emit | taken))))
         with m.If(advance):
             m.d.sync += [
                 header_left.eq(Mux(header < beat_dw, 0, header - beat_dw)),
                 left.eq(total - beat_dw),
                 skipping.eq(skip | reject | (emit & final)),
+                payload_left.eq(Mux(emit, payload - beat_dw, payload)),
             ]
             with m.If(emit):
-                m.d.sync += [payload_left.eq(payload - beat_dw), begun.eq(~(final | ends))]
-            with m.Else():
-                m.d.sync += payload_left.eq(payload)
-        with m.If(advance & reject):
+                m.d.sync += begun.eq(~(final | ends))
+        with m.If(keep):
             m.d.sync += [
-                self.o_rejected.valid.eq(1),
+                self.discard.eq(reject),
+                self.o_rejected.valid.eq(reject),
                 self.o_rejected.p.verdict.eq(Mux(good, Verdict.MALFORMED, decoded.verdict)),
-                self.o_rejected.p.raw.eq(self.raw),
-                self.o_rejected.p.flow.eq(decoded.flow),
-                self.o_rejected.p.units.eq(decoded.units),
             ]
-        with m.Elif(self.o_rejected.ready):
-            m.d.sync += self.o_rejected.valid.eq(0)
+        self._emit(m, beat, ahead, decoded, emit & keep, final | ends, begun)
+        return keep
 
     def _emit(self, m, beat, ahead, decoded, emit, last, begun):
         """Offer a payload beat: this wire beat without its header DWs, and what follows."""
@@ -237,14 +259,11 @@ class Unpack(Component):
                 with m.Case(shift):
                     m.d.comb += words.eq(Cat(beat.data, following)[32 * shift :])
         completion = decoded.flow == Flow.COMPLETION
-        for port, valid, record in [
-            (self.o_request, emit & ~completion, decoded.request),
-            (self.o_completion, emit & completion, decoded.completion),
-        ]:
-            m.d.comb += [
-                port.valid.eq(valid),
-                port.p.header.eq(record),
-                port.p.data.eq(words),
-                port.p.first.eq(~begun),
-                port.p.last.eq(last),
-            ]
+        with m.If(emit):
+            for port, chosen in ((self.o_request, ~completion), (self.o_completion, completion)):
+                m.d.sync += [
+                    port.valid.eq(chosen),
+                    port.p.data.eq(words),
+                    port.p.first.eq(~begun),
+                    port.p.last.eq(last),
+                ]

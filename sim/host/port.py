@@ -9,15 +9,14 @@ from typing import Any
 
 import cocotb
 from cocotb.triggers import Event, First
-from cocotbext.pcie.core.dllp import FcType
 
 from ..bench.cocotb_side import cycles, now
 from .credits import Flow, Total, data_credits, pack, unpack
 from .link import CAPACITY_DW, HEAD_DW
 from .observer import Observer
+from .outbox import FLOWS, Outbox
 from .tlp import MalformedTlp, Tlp
 
-FLOWS = {FcType.P: Flow.POSTED, FcType.NP: Flow.NON_POSTED, FcType.CPL: Flow.COMPLETION}
 HEAD_BYTES, CAPACITY_BYTES = HEAD_DW * 4, CAPACITY_DW * 4
 
 
@@ -46,15 +45,6 @@ class LinkBehaviour:
     release_cycles: tuple[int, int] = (0, 0)
     down_pause: int = 0
     up_pause: int = 0
-
-
-@dataclass
-class Waiting:
-    """A TLP that waits for credits and its turn."""
-
-    order: int
-    packet: bytes
-    sent: Event | None
 
 
 class RtlPort:
@@ -86,13 +76,10 @@ class RtlPort:
         self.parent: Any = None
         self.rx_handler: Callable[[Tlp], Awaitable[None]] | None = None
         self._dut = dut
-        self._order = 0
-        self._waiting: dict[Flow, deque[Waiting]] = {flow: deque() for flow in Flow}
+        self._outbox = Outbox(unpack(int(dut.granted.value)))
         self._wake = Event()
         self._put = int(dut.down_taken.value)
         dut.down_put.value = self._put
-        self._limit = unpack(int(dut.granted.value))
-        self._used = {flow: Total(0, 0) for flow in Flow}
         given = (self.behaviour.posted, self.behaviour.non_posted, self.behaviour.completion)
         self.totals = {
             flow: Total(total.header, total.data) for flow, total in zip(Flow, given, strict=True)
@@ -124,14 +111,13 @@ class RtlPort:
 
         The event is set when the TLP is under way.
         """
-        self._order += 1
-        self._waiting[flow].append(Waiting(self._order, packet, sent))
+        self._outbox.put(packet, flow, sent)
         self._wake.set()
 
     @property
     def queued(self) -> int:
         """TLPs that have not been sent yet."""
-        return sum(len(waiting) for waiting in self._waiting.values())
+        return len(self._outbox)
 
     def grants(self) -> dict[Flow, Total]:
         """What the device grants at this moment, as running totals."""
@@ -140,45 +126,28 @@ class RtlPort:
     def credits_left(self) -> dict[str, tuple[int, int]]:
         """Header and data credits that are free at this moment, by type."""
         granted = self.grants()
-        return {flow.name.lower(): granted[flow].left(self._used[flow]) for flow in Flow}
-
-    def _next(self) -> tuple[Flow, Waiting] | None:
-        """The TLP whose turn it is, if there are credits for one."""
-        posted = self._waiting[Flow.POSTED]
-        oldest = posted[0].order if posted else self._order + 1
-        chosen: tuple[Flow, Waiting] | None = None
-        for flow, waiting in self._waiting.items():
-            if not waiting or waiting[0].order > oldest:
-                continue
-            header, data = self._limit[flow].left(self._used[flow])
-            enough = header >= 1 and data >= data_credits(waiting[0].packet)
-            if enough and (chosen is None or waiting[0].order < chosen[1].order):
-                chosen = (flow, waiting[0])
-        return chosen
+        return {flow.name.lower(): granted[flow].left(self._outbox.used[flow]) for flow in Flow}
 
     async def _run_transmit(self) -> None:
-        dut = self._dut
+        dut, outbox = self._dut, self._outbox
         while True:
-            found = self._next()
-            if found is None:
-                self._limit = unpack(int(dut.granted.value))
-                found = self._next()
-            if found is None:
+            waiting = outbox.take()
+            if waiting is None:
+                outbox.limit = unpack(int(dut.granted.value))
+                waiting = outbox.take()
+            if waiting is None:
                 self._wake.clear()
                 if self.queued:
                     await First(self._wake.wait(), dut.granted.value_change)
                 else:
                     await self._wake.wait()
                 continue
-            flow, waiting = found
-            self._waiting[flow].popleft()
-            self._used[flow].add(data_credits(waiting.packet))
             await self._put_down(waiting.packet)
             clock = now()
             for observer in self.observers:
-                observer.sent(waiting.packet, flow, clock)
-            if waiting.sent is not None:
-                waiting.sent.set()
+                observer.sent(waiting.packet, waiting.flow, clock)
+            if waiting.note is not None:
+                waiting.note.set()
 
     async def _put_down(self, packet: bytes) -> None:
         dut = self._dut

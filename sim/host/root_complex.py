@@ -8,16 +8,14 @@ from typing import Any
 import cocotb
 from cocotb.triggers import First, Timer
 from cocotbext.pcie.core.bridge import Bridge, HostBridge, RootPort
-from cocotbext.pcie.core.dllp import FcType
 from cocotbext.pcie.core.rc import RootComplex
-from cocotbext.pcie.core.tlp import CplStatus, TlpType
-from cocotbext.pcie.core.utils import PcieId
+from cocotbext.pcie.core.tlp import CplStatus
 
 from ..bench.cocotb_side import PERIOD_PS, cycles, now
-from .iommu import AccessRefused
 from .platform import Host
 from .port import LinkBehaviour, RtlPort
-from .tlp import COMPLETIONS, CONFIGURATION, MEMORY_READS, MEMORY_WRITES, Tlp
+from .responder import Responder, completes, refusal
+from .tlp import COMPLETIONS, MEMORY_READS, MEMORY_WRITES, Tlp
 
 FAULTS = ("ur", "ca", "poison", "lost")
 
@@ -129,8 +127,13 @@ class TocsinRootComplex(RootComplex):  # type: ignore[misc]
     ) -> None:
         self.behaviour = behaviour or Behaviour()
         self.host = host
-        self.errors: list[str] = []
-        self.messages: list[Tlp] = []
+        self.responder = Responder(
+            host,
+            split=self.behaviour.split,
+            boundary=self.behaviour.read_completion_boundary,
+            payload_bytes=lambda: 128 << self.root_port.pcie_cap.max_payload_size,
+        )
+        self.errors, self.messages = self.responder.errors, self.responder.messages
         self.foreign: list[Tlp] = []
         self.interrupted_at: dict[int, int] = {}
         self._due = 0
@@ -151,14 +154,6 @@ class TocsinRootComplex(RootComplex):  # type: ignore[misc]
         """Whether no request of the host's is under way."""
         return not self.port.queued and not any(self.tag_active)
 
-    def memory_request(self, kind: TlpType | Any, address: int) -> Tlp:
-        """A request to the device, still without length and data."""
-        tlp = Tlp()
-        fmt, type_ = kind.value
-        tlp.fmt_type = (fmt | 1 if address >> 32 else fmt, type_)
-        tlp.requester_id = PcieId(0, 0, 0)
-        return tlp
-
     async def perform_nonposted_operation(
         self, req: Any, timeout: float = 0, timeout_unit: str = "ns"
     ) -> list[Tlp]:
@@ -175,10 +170,7 @@ class TocsinRootComplex(RootComplex):  # type: ignore[misc]
                 self.errors.append(f"no completion within the time limit: {request.describe()}")
                 return completions
             completions.append(completion)
-            size = completion.length * 4 - (completion.lower_address & 3)
-            is_read = request.fmt_type in MEMORY_READS
-            partial = is_read and completion.has_data() and completion.byte_count > size
-            if completion.status != CplStatus.SC or not partial:
+            if completes(request, completion):
                 break
         self.release_tag(request.tag)
         return completions
@@ -212,41 +204,12 @@ class TocsinRootComplex(RootComplex):  # type: ignore[misc]
             self._write(tlp)
         elif kind in MEMORY_READS:
             self._read(tlp)
-        elif tlp.is_message:
-            self.messages.append(tlp)
         else:
-            self.errors.append(f"a request that this device never makes: {tlp.describe()}")
-            if tlp.get_fc_type() is FcType.NP and kind not in CONFIGURATION:
-                await self.send(self._refusal(tlp, CplStatus.UR))
+            for completion in self.responder.serve(tlp):
+                await self.send(completion)
 
     def _write(self, tlp: Tlp) -> None:
-        window = self.host.interrupts
-        if tlp.pasid is None and window.contains(tlp.address):
-            self._interrupt(tlp)
-            return
-        if tlp.ep:
-            return
-        enables = [bool(tlp.first_be >> n & 1) for n in range(4)]
-        if tlp.length > 1:
-            enables += [True] * (tlp.length * 4 - 8)
-            enables += [bool(tlp.last_be >> n & 1) for n in range(4)]
-        try:
-            start = 0
-            while True in enables[start:]:
-                start = enables.index(True, start)
-                end = enables.index(False, start) if False in enables[start:] else len(enables)
-                self.host.dma_write(tlp.address + start, bytes(tlp.data[start:end]), tlp.pasid)
-                start = end
-        except AccessRefused:
-            return
-
-    def _interrupt(self, tlp: Tlp) -> None:
-        interrupts = self.host.interrupts
-        proper = tlp.length == 1 and (tlp.first_be, tlp.last_be) == (0xF, 0)
-        if not proper or tlp.attr or tlp.ep or tlp.at:
-            interrupts.reject(f"malformed interrupt message: {tlp.describe()}")
-            return
-        target = interrupts.deliver(tlp.address, int.from_bytes(tlp.data, "little"))
+        target = self.responder.write(tlp)
         if target is not None:
             self.interrupted_at[target.number] = now()
 
@@ -263,56 +226,12 @@ class TocsinRootComplex(RootComplex):  # type: ignore[misc]
     async def _complete(self, tlp: Tlp, due: int, fault: str | None) -> None:
         await cycles(due - now())
         if fault in ("ur", "ca"):
-            await self.send(self._refusal(tlp, CplStatus.UR if fault == "ur" else CplStatus.CA))
+            await self.send(refusal(tlp, CplStatus.UR if fault == "ur" else CplStatus.CA))
             return
-        try:
-            data = self.host.dma_read(tlp.address, tlp.length * 4, tlp.pasid)
-        except AccessRefused:
-            await self.send(self._refusal(tlp, CplStatus.UR))
-            return
-        for completion in self._completions(tlp, data):
-            completion.ep = fault == "poison"
+        for completion in self.responder.read(tlp):
+            if completion.has_data():
+                completion.ep = fault == "poison"
             await self.send(completion)
             if self.behaviour.reorder:
                 low, high = self.behaviour.latency_cycles
                 await cycles(random.randint(low, high))
-
-    def _completions(self, tlp: Tlp, data: bytes) -> list[Tlp]:
-        """The completions of a read, cut as the behaviour says."""
-        completions: list[Tlp] = []
-        boundary = self.behaviour.read_completion_boundary
-        limit = 128 << self.root_port.pcie_cap.max_payload_size
-        left = tlp.get_be_byte_count()
-        place = tlp.get_first_be_offset() if tlp.first_be else 0
-        start = 0
-        while start < len(data):
-            ends = [len(data)] if len(data) - start <= limit else []
-            first = boundary - (tlp.address + start) % boundary
-            inner = range(start + first, min(len(data), start + limit + 1), boundary)
-            ends += inner
-            if self.behaviour.split == "largest":
-                end = max(ends)
-            elif self.behaviour.split == "rcb":
-                end = min(ends)
-            else:
-                end = random.choice(ends)
-            completion = self._refusal(tlp, CplStatus.SC)
-            completion.fmt_type = TlpType.CPL_DATA
-            completion.set_data(data[start:end])
-            completion.byte_count = left
-            completion.lower_address = (tlp.address + start + place) & 0x7F
-            completions.append(completion)
-            left -= end - start - place
-            start, place = end, 0
-        return completions
-
-    def _refusal(self, tlp: Tlp, status: CplStatus) -> Tlp:
-        """A completion without data."""
-        completion = Tlp()
-        completion.fmt_type = TlpType.CPL
-        completion.requester_id = tlp.requester_id
-        completion.completer_id = PcieId(0, 0, 0)
-        completion.status = status
-        completion.attr, completion.tc, completion.tag = tlp.attr, tlp.tc, tlp.tag
-        completion.byte_count = tlp.get_be_byte_count() or 1
-        return completion

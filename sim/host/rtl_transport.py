@@ -1,16 +1,14 @@
 """The driver's transport to a device in RTL, simulated under cocotb."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import cocotb
 from cocotb.task import Task as CocotbTask
 from cocotb.triggers import Event as CocotbEvent
 from cocotb.triggers import First, Timer
-from cocotbext.pcie.core.tlp import CplStatus, TlpType
 from cocotbext.pcie.core.utils import PcieId
 
-from driver.transport import Outcome
 from hw.regs import Config
 
 from ..bench.cocotb_side import PERIOD_PS, now
@@ -18,15 +16,12 @@ from ..bench.cocotb_side import cycles as elapse
 from ..checkers.flow_control import CreditChecker
 from ..checkers.order import OrderChecker
 from ..checkers.tlps import TlpChecker
-from .interrupts import Target
 from .observer import Observer
-from .platform import Host, HostBuffer
+from .platform import Host
 from .port import LinkBehaviour
 from .root_complex import Behaviour, TocsinRootComplex
-from .tlp import ExtraType, Tlp
-
-LARGEST = 64
-"""Bytes of the largest access that a processor makes in one request."""
+from .tlp import Tlp
+from .transport import TlpTransport, check_aligned
 
 
 class RtlEvent:
@@ -65,19 +60,15 @@ class RtlTask:
         return await self._task
 
 
-class RtlTransport:
+class RtlTransport(TlpTransport):
     """A device in RTL behind a root complex (:class:`driver.transport.Transport`).
 
     Made by :meth:`open`, which enumerates the bus.
 
     Attributes
     ----------
-    host : Host
-        Memory and interrupt controller.
     root_complex : TocsinRootComplex
         The way to the device.
-    requests : int
-        Requests sent to the device since it was opened.
     checkers : list of Observer
         Who watches the link.
     """
@@ -85,11 +76,13 @@ class RtlTransport:
     def __init__(
         self, root_complex: TocsinRootComplex, function: Any, checkers: list[Observer]
     ) -> None:
+        super().__init__(root_complex.host)
         self.root_complex = root_complex
         self.checkers = checkers
-        self.host: Host = root_complex.host
-        self.requests = 0
         self._function = function
+        for bar in (0, 2):
+            base = function.bar_addr[bar]
+            self.bars[bar] = range(base, base + int(function.bar_size[bar] or 0))
         self._opened = now()
 
     @classmethod
@@ -155,80 +148,23 @@ class RtlTransport:
 
     async def config_read(self, offset: int, size: int) -> int:
         """Read 1, 2 or 4 aligned bytes of configuration space; all ones if nobody answers."""
-        _check_aligned(offset, size)
+        check_aligned(offset, size)
         self.requests += 1
         data = await self.root_complex.config_read(self._function.pcie_id, offset, size)
         return int.from_bytes(data, "little")
 
     async def config_write(self, offset: int, value: int, size: int) -> None:
         """Write 1, 2 or 4 aligned bytes of configuration space."""
-        _check_aligned(offset, size)
+        check_aligned(offset, size)
         self.requests += 1
         data = value.to_bytes(size, "little")
         await self.root_complex.config_write(self._function.pcie_id, offset, data)
 
-    def bar_bytes(self, bar: int) -> int:
-        """Size of a BAR (0 or 2), or 0 if there is none."""
-        return int(self._function.bar_size[bar] or 0)
-
-    async def read(self, bar: int, offset: int, size: int) -> bytes:
-        """Read 1 to 64 bytes as one request; all ones if the device refuses or does not answer."""
-        request = self._request(TlpType.MEM_READ, bar, offset, size)
-        request.set_addr_be(request.address, size)
-        completions = await self.root_complex.perform_nonposted_operation(request)
-        data = b""
-        for completion in completions:
-            if completion.status != CplStatus.SC or completion.ep:
-                return b"\xff" * size
-            skip = completion.lower_address & 3
-            data += bytes(completion.data[skip : skip + completion.byte_count])
-        return data if len(data) == size else b"\xff" * size
-
-    async def write(self, bar: int, offset: int, data: bytes) -> None:
-        """Send 1 to 64 bytes as one posted write. Returns when it is under way."""
-        request = self._request(TlpType.MEM_WRITE, bar, offset, len(data))
-        request.set_addr_be_data(request.address, data)
+    async def _post(self, request: Tlp) -> None:
         await self.root_complex.send(request)
 
-    async def deferrable_write(self, bar: int, offset: int, data: bytes) -> Outcome:
-        """Send 64 bytes as one deferrable memory write."""
-        request = self._request(ExtraType.DEFERRABLE_WRITE, bar, offset, len(data))
-        request.set_addr_be_data(request.address, data)
-        completions = await self.root_complex.perform_nonposted_operation(request)
-        if not completions:
-            return Outcome.REJECTED
-        if completions[0].status == CplStatus.SC:
-            return Outcome.ACCEPTED
-        return Outcome.RETRY if completions[0].status == CplStatus.CRS else Outcome.REJECTED
-
-    def _request(self, kind: Any, bar: int, offset: int, size: int) -> Tlp:
-        if not 1 <= size <= LARGEST or offset % 4096 + size > 4096:
-            raise ValueError(
-                f"a request takes 1 to {LARGEST} bytes within 4 KiB, not {size} at {offset:#x}"
-            )
-        if not 0 <= offset <= self.bar_bytes(bar) - size:
-            raise ValueError(f"offset {offset:#x} in a BAR of {self.bar_bytes(bar):#x} bytes")
-        self.requests += 1
-        address = self._function.bar_addr[bar] + offset
-        request = self.root_complex.memory_request(kind, address)
-        request.address = address
-        return request
-
-    def allocate_pasid(self) -> int:
-        """A PASID with an empty address space of its own."""
-        return self.host.allocate_pasid()
-
-    def free_pasid(self, pasid: int) -> None:
-        """Give a PASID and its address space back."""
-        self.host.free_pasid(pasid)
-
-    def allocate(self, size: int, *, pasid: int | None = None, align: int = 64) -> HostBuffer:
-        """Memory in the address space of a PASID, or of the function itself."""
-        return self.host.allocate(size, pasid=pasid, align=align)
-
-    def allocate_target(self, handler: Callable[[], None]) -> Target:
-        """A place that a message of its own leads to. The handler is called once per message."""
-        return self.host.allocate_target(handler)
+    async def _perform(self, request: Tlp) -> list[Tlp]:
+        return await self.root_complex.perform_nonposted_operation(request)
 
     def now(self) -> int:
         """Clocks since the transport was opened."""
@@ -245,10 +181,3 @@ class RtlTransport:
     def start(self, work: Coroutine[Any, Any, Any]) -> RtlTask:
         """Run a coroutine beside the caller."""
         return RtlTask(cocotb.start_soon(work))
-
-
-def _check_aligned(offset: int, size: int) -> None:
-    if size not in (1, 2, 4) or offset % size or not 0 <= offset < 4096:
-        raise ValueError(
-            f"configuration accesses are 1, 2 or 4 aligned bytes, not {size} at {offset}"
-        )

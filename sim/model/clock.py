@@ -2,8 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 QUIET_ROUNDS = 8
 """Rounds of the event loop without any activity after which nobody is taken to be about to act."""
@@ -93,52 +92,3 @@ class Clock:
         for future in self._waiting:
             if not future.done():
                 future.set_exception(Deadlock("nothing is left that could set this event"))
-
-
-class ClockEvent:
-    """Something that happens, for others to wait for (:class:`driver.transport.Event`)."""
-
-    def __init__(self, clock: Clock):
-        self._clock = clock
-        self._set = False
-        self._waiters: dict[asyncio.Future[bool], None] = {}
-
-    def set(self) -> None:
-        """It has happened: wake everybody who waits."""
-        self._set = True
-        for future in self._waiters:
-            if not future.done():
-                future.set_result(True)
-
-    def clear(self) -> None:
-        """It has not happened yet."""
-        self._set = False
-
-    def is_set(self) -> bool:
-        """Whether it has happened."""
-        return self._set
-
-    async def wait(self, timeout_cycles: int | None = None) -> bool:
-        """Wait until set. Returns whether it was, before the time was up."""
-        if self._set:
-            return True
-        until = None if timeout_cycles is None else self._clock.now + timeout_cycles
-        return await self._clock.wait(until, self._waiters)
-
-
-class ClockTask:
-    """A coroutine that runs beside its caller (:class:`driver.transport.Task`)."""
-
-    def __init__(self, work: Coroutine[Any, Any, Any]):
-        self._task = asyncio.get_running_loop().create_task(work)
-        self._task.add_done_callback(_retrieve)
-
-    async def join(self) -> Any:
-        """Wait until it returns; its result or its exception becomes the caller's."""
-        return await asyncio.shield(self._task)
-
-
-def _retrieve(task: "asyncio.Task[Any]") -> None:
-    """Nobody needs to join a task, so an exception is not lost noise."""
-    if not task.cancelled():
-        task.exception()

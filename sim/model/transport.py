@@ -9,7 +9,8 @@ from driver.transport import Buffer, Event, InterruptTarget, Outcome, Task
 from hw.regs.config import Config
 
 from ..host.platform import Host as Platform
-from .clock import Clock, ClockEvent, ClockTask
+from ..host.waiting import ClockEvent, ClockTask
+from .clock import Clock
 from .device import Device
 from .platform import PlatformHost
 from .tlp import (

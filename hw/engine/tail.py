@@ -40,7 +40,7 @@ class Tail(Component):
         Pulse: a write of the job that comes next on ``i`` has begun. Not while ``full``, nor in two
         clocks that follow each other.
     full : ``Out(1)``
-        No further write may start, and one that has begun waits as well.
+        No further write may start.
     i_written : ``In(stream.Signature(1))``
         For each write, in order: it has been accepted, or dropped if 1.
     abandon : ``In(Abandon(config))``

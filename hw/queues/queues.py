@@ -96,6 +96,7 @@ class WorkQueues(Component):
         shown = Signal.like(portals.queue)
         m.d.sync += [
             shown.eq(portals.queue),
+            portals.enabled.eq(Mux(control.hold, 0, ledger.enabled)),
             ledger.enter.eq(portals.fill),
             ledger.enter_queue.eq(portals.queue),
         ]
@@ -107,7 +108,6 @@ class WorkQueues(Component):
         m.d.comb += [
             staging.staged.eq(self.staged),
             staging.enabled.eq(portals.enabled),
-            portals.enabled.eq(Mux(control.hold, 0, ledger.enabled)),
             portals.occupancy.eq(ledger.occupancy[shown]),
             portals.entry.eq(table.portal_entry),
             table.portal.eq(portals.queue),

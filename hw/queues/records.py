@@ -124,8 +124,8 @@ class QueueControl(Signature):
     open, close, shut : ``Out(1)``
         Pulses: the affected queues become enabled, busy (no longer accepting), disabled.
     watch : ``Out(1)``
-        Pulse: remember what the affected queues and the engines hold now. ``settled`` is meaningful
-        from the next clock on.
+        Pulse, two clocks after ``close`` at the earliest: remember what the affected queues and the
+        engines hold now. ``settled`` is meaningful from the next clock on.
     settled : ``In(1)``
         All that was remembered is done: executed to the end, or discarded without a trace.
     discard : ``Out(1)``

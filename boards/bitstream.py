@@ -20,6 +20,9 @@ from .top import Top
 
 ROOT = Path("build")
 YOSYS_SECONDS, NEXTPNR_SECONDS, PACK_SECONDS = 3600.0, 5400.0, 600.0
+ROUTER = ("--router", "router2")
+"""The other one takes many times as long where a device is this full."""
+
 AT_ONCE = 2
 """Seeds that are placed and routed side by side."""
 
@@ -122,7 +125,7 @@ def build(board: Board, seeds: Sequence[int], shown: Stages) -> dict[str, Any]:
     netlist = work / _synthesize(_text(files[".il"]), board, work, shown.enter("Synthesis (Yosys)"))
     constraints = work / "pins.lpf"
     constraints.write_text(_text(files[".lpf"]))
-    options = [*_nextpnr_options(_text(files[".json"])), "--lpf", str(constraints)]
+    options = [*_nextpnr_options(_text(files[".json"])), *ROUTER, "--lpf", str(constraints)]
     report = shown.enter("Place and route (nextpnr)")
     best = _place(board, netlist, options, seeds, work, report)
     if not best.met:

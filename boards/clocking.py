@@ -5,7 +5,7 @@ from itertools import product
 
 from amaranth import *
 from amaranth.lib import io
-from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib.cdc import FFSynchronizer
 
 
 @dataclass(frozen=True)
@@ -56,24 +56,34 @@ def xilinx7_ratio(input_hz: int, output_hz: int) -> Ratio:
 class Clocking(Elaboratable):
     """Drives the domain ``sync`` at a rate, from the board's default clock.
 
-    Reset lasts until the clock is stable, and as long as the board's reset pin is active.
+    The domain has no reset: one that starts beside the clock, at the edge of the device, would take
+    half a period to get anywhere. ``reset`` is a register for whoever needs it.
 
     Parameters
     ----------
     clock_hz
         The rate.
+
+    Attributes
+    ----------
+    reset : Signal()
+        1 until the clock is stable, and as long as the board's reset pin is active.
     """
 
     def __init__(self, clock_hz: int):
         self._clock_hz = clock_hz
+        self.reset = Signal(init=1)
 
     def elaborate(self, platform):
         m = Module()
-        m.domains.sync = ClockDomain()
+        m.domains.sync = ClockDomain(reset_less=True)
         pin = platform.request(platform.default_clk, dir="-")
         m.submodules.pin = buffer = io.Buffer("i", pin)
         input_hz = int(platform.default_clk_frequency)
-        clock, waiting = ClockSignal(), Signal()
+        clock, waiting, locked = ClockSignal(), Signal(), Signal(init=1)
+        stable = Signal()
+        m.submodules.stable = FFSynchronizer(locked & ~waiting, stable)
+        m.d.sync += self.reset.eq(~stable)
         if platform.default_rst is not None:
             m.submodules.reset_pin = pressed = io.Buffer(
                 "i", platform.request(platform.default_rst, dir="-")
@@ -81,13 +91,11 @@ class Clocking(Elaboratable):
             m.d.comb += waiting.eq(pressed.i)
         if input_hz == self._clock_hz:
             m.d.comb += clock.eq(buffer.i)
-            m.submodules.reset = ResetSynchronizer(waiting)
             return m
         make = self._ecp5 if platform.family == "ecp5" else self._xilinx7
-        output, locked = Signal(name="device_clock"), Signal()
+        output = Signal(name="device_clock")
         make(m, buffer.i, input_hz, output, locked)
         m.d.comb += clock.eq(output)
-        m.submodules.reset = ResetSynchronizer(waiting | ~locked)
         platform.add_clock_constraint(output, self._clock_hz)
         return m
 

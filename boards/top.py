@@ -75,6 +75,8 @@ class Tethered(Component):
     -------
     rx : ``In(1)``, tx : ``Out(1)``
         The line, seen from the board. High while nothing is sent.
+    reset : ``In(1)``
+        Starts everything anew, as if it had just been loaded.
     perst : ``In(1)``
         Resets the device; its pin may change at any time.
     link, bell, error : ``Out(1)``
@@ -83,6 +85,7 @@ class Tethered(Component):
 
     rx: In(1, init=1)
     tx: Out(1, init=1)
+    reset: In(1)
     perst: In(1)
     link: Out(1)
     bell: Out(1)
@@ -95,9 +98,14 @@ class Tethered(Component):
     def elaborate(self, platform):
         m = Module()
         clock_hz = self.identity.clock_hz
-        m.submodules.tether = tether = Tether(self.config, self.identity)
-        perst, held = Signal(2), Signal()
-        m.d.sync += [perst.eq(Cat(self.perst, perst)), held.eq(tether.reset | perst[1])]
+        tether = Tether(self.config, self.identity)
+        m.submodules.tether = ResetInserter(self.reset)(tether)
+        # Much hangs on this one, so it is a register and nothing else resets the device.
+        perst, held = Signal(2), Signal(init=1)
+        m.d.sync += [
+            perst.eq(Cat(self.perst, perst)),
+            held.eq(self.reset | tether.reset | perst[1]),
+        ]
         device = Device(self.config)
         m.submodules.device = ResetInserter(held)(device)
         connect(m, tether.o, device.i)
@@ -132,8 +140,9 @@ class Top(Elaboratable):
     def elaborate(self, platform):
         m = Module()
         board = self._board
-        m.submodules.clocking = Clocking(board.clock_hz)
+        m.submodules.clocking = clocking = Clocking(board.clock_hz)
         m.submodules.tethered = tethered = Tethered(board.config, board.identity)
+        m.d.comb += tethered.reset.eq(clocking.reset)
         rx, tx = (*board.uart, "rx"), (*board.uart, "tx")
         self._input(m, platform, rx, tethered.rx)
         self._output(m, platform, tx, tethered.tx)

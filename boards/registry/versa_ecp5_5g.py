@@ -12,7 +12,8 @@ BOARD = Board(
     corrections=(
         Resource("perst", 0, PinsN("A6", dir="i"), Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP")),
     ),
-    config=on_tether(ims_vectors=2048),
+    # A second engine fills the device to nine tenths, which leaves no ways to route.
+    config=on_tether(ims_vectors=2048, engines=1),
     clock_hz=100_000_000,
     baud=12_000_000,
     lights=Lights(link=("led", 0), bell=("led", 1), error=("led", 2)),

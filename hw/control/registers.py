@@ -108,8 +108,9 @@ class Registers(Component):
 
         m.submodules.answer = answer = Answer()
         connect(m, flipped(self.csr), answer.csr)
-        m.d.sync += answer.done.eq(answer.valid & ~answer.done)
-        m.d.comb += written.eq(answer.valid & answer.done & access.write)
+        # An access stays until it is done, so what is done is known a clock before.
+        begins = answer.valid & ~answer.done
+        m.d.sync += [answer.done.eq(begins), written.eq(begins & access.write)]
         # Where an access goes is known when it is done, a clock after it was offered.
         here = self._places(m, [address for address, _ in self._words(shown)])
         m.d.comb += answer.value.eq(

@@ -5,7 +5,6 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..flow.arbiter import Arbiter
-from ..flow.packet_slice import PacketSlice
 from ..flow.share import Share
 from ..flow.slice import Slice
 from ..interrupts.records import Check, Event
@@ -156,9 +155,7 @@ class Engine(Component):
 
     def _order_writes(self, m, execute, finish, tail):
         """A completion record goes before all that is executed after its descriptor."""
-        m.submodules.slice = slice_ = PacketSlice(WriteCommand, self._config.data_width)
-        connect(m, slice_.o, flipped(self.o_write))
-        write = slice_.i
+        write = self.o_write
         with m.If(finish.active):
             m.d.comb += write.payload.eq(finish.o_write.payload)
         with m.Else():

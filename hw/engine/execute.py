@@ -5,6 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..flow.block_memory import BlockMemory
+from ..flow.packet_slice import PacketSlice
 from ..pcie.records import ReadChunk, WriteCommand
 from ..regs import Config
 from ..regs.descriptor import Flag, Opcode, Status
@@ -84,6 +85,9 @@ class Execute(Component):
         m.submodules.gather = gather = Gather(depth // 2 * width // WORD)
         m.submodules.apply = apply = Apply(self._config)
         m.submodules.crc = crc = Crc(width)
+        m.submodules.out = self._out = out = PacketSlice(WriteCommand, width)
+        connect(m, out.o, flipped(self.o_write))
+        idle = passage.idle & ~out.o.valid
         connect(m, flipped(self.i), steps.i)
         connect(m, flipped(self.i_token), steps.i_token)
         connect(m, steps.o_run, passage.i)
@@ -112,8 +116,8 @@ class Execute(Component):
             apply.tenant.eq(job.tenant),
             apply.clear.eq(steps.begin),
             apply.drop.eq(steps.stopped),
-            self.o.valid.eq(steps.o_over.valid & passage.idle),
-            steps.o_over.ready.eq(self.o.ready & passage.idle),
+            self.o.valid.eq(steps.o_over.valid & idle),
+            steps.o_over.ready.eq(self.o.ready & idle),
         ]
         self._move_beats(m, steps, passage, differ, apply)
         self._remember(m, steps, passage, differ, gather)
@@ -137,10 +141,13 @@ class Execute(Component):
             apply.i.valid.eq(beats.valid & applies),
             beats.ready.eq(Mux(applies, apply.i.ready, differ.i.ready)),
         ]
-        with m.If(applies):
-            connect(m, apply.o, flipped(self.o_write))
-        with m.Else():
-            connect(m, passage.o_write, flipped(self.o_write))
+        # Only one of them writes in a job, so both may know whether a beat is taken.
+        sources, out = (passage.o_write, apply.o), self._out.i
+        m.d.comb += [source.ready.eq(out.ready) for source in sources]
+        with m.Switch(applies):
+            for index, source in enumerate(sources):
+                with m.Case(index):
+                    m.d.comb += [out.valid.eq(source.valid), out.payload.eq(source.payload)]
 
     def _remember(self, m, steps, passage, differ, gather):
         """The memory: a chunk as it lies or as it was written, and entries of a delta record."""

@@ -37,8 +37,7 @@ class Tail(Component):
     i : ``In(stream.Signature(Ending))``
         Jobs in order, each when all its writes have been handed over.
     started : ``In(1)``
-        Pulse: a write of the job that comes next on ``i`` has begun. Not while ``full``, nor in two
-        clocks that follow each other.
+        Pulse: a write of the job that comes next on ``i`` has begun. Not while ``full``.
     full : ``Out(1)``
         No further write may start.
     i_written : ``In(stream.Signature(1))``
@@ -85,8 +84,8 @@ class Tail(Component):
             self.o_event.p.ims.eq(job.ims),
             self.o_event.p.completion.eq(1),
         ]
-        # A clock late, which is early enough for writes two clocks apart.
-        m.d.sync += self.full.eq(~writes.w_rdy)
+        # A clock late, so there is room for one more.
+        m.d.sync += self.full.eq(writes.level >= WRITES - 2)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += newest.eq(newest + 1)
         with m.If(waiting.r_en):

@@ -10,10 +10,12 @@ class Arbiter(Component):
     """Merge streams, a packet at a time, in turn.
 
     A stream whose payload has a ``last`` member keeps the output until its last beat has been
-    transferred; without one, every beat is a packet. The turn goes to the next input that has
-    something to say, so each input waits for at most one packet of every other.
+    transferred; without one, every beat is a packet. With each packet the turn goes to the next
+    input that has something to say, so each input waits for at most one packet of every other.
 
-    **Timing**: combinational from the inputs to the output; a beat per clock.
+    **Timing**: the output shows the input whose turn it is in the same clock; a beat per clock. The
+    turn is a register: an input that comes while another one has the turn and nothing to say is
+    shown a clock late.
 
     Parameters
     ----------
@@ -43,32 +45,27 @@ class Arbiter(Component):
 
     def elaborate(self, platform):
         m = Module()
-        turn = Signal(range(self._count))
-        held = Signal()
-        grant = self.grant
-        requests = Cat(source.valid for source in self.i)
-
-        m.d.comb += grant.eq(turn)
-        with m.If(~held):
-            with m.Switch(turn):
-                for current in range(self._count):
-                    with m.Case(current):
-                        # The input whose turn it was comes last.
-                        for step in reversed(range(1, self._count + 1)):
-                            candidate = (current + step) % self._count
-                            with m.If(requests.bit_select(candidate, 1)):
-                                m.d.comb += grant.eq(candidate)
-        with m.Switch(grant):
-            for index, source in enumerate(self.i):
-                with m.Case(index):
+        turn, following, begun = self.grant, Signal(range(self._count)), Signal()
+        leaves, ends = Signal(), Signal()
+        with m.Switch(turn):
+            for current, source in enumerate(self.i):
+                with m.Case(current):
                     m.d.comb += [
                         self.o.valid.eq(source.valid),
                         self.o.payload.eq(source.payload),
                         source.ready.eq(self.o.ready),
+                        following.eq(current),
                     ]
-        with m.If(self.o.valid):
-            # Offered once, an input is kept until it has been taken.
-            m.d.sync += [turn.eq(grant), held.eq(1)]
-            with m.If(self.o.ready):
-                m.d.sync += held.eq(~self.o.p.last if self._framed else 0)
+                    for step in reversed(range(1, self._count)):
+                        candidate = (current + step) % self._count
+                        with m.If(self.i[candidate].valid):
+                            m.d.comb += following.eq(candidate)
+        m.d.comb += [
+            leaves.eq(self.o.valid & self.o.ready),
+            ends.eq(self.o.p.last if self._framed else 1),
+        ]
+        with m.If(leaves):
+            m.d.sync += begun.eq(~ends)
+        with m.If(Mux(self.o.valid, leaves & ends, ~begun)):
+            m.d.sync += turn.eq(following)
         return m

@@ -35,7 +35,11 @@ class PacketSlice(Component):
         come, gone = self.i.p, self.o.p
         # What comes while the output is full is put by; it is never the first beat.
         data, last, spare = Signal.like(come.data), Signal(), Signal()
-        m.d.comb += self.i.ready.eq(Mux(come.first, ~self.o.valid, ~spare))
+        # Whether a packet is to begin, so that ``i.ready`` follows from registers.
+        begins = Signal(init=1)
+        m.d.comb += self.i.ready.eq(Mux(begins, ~self.o.valid, ~spare))
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += begins.eq(come.last)
         with m.If(self.o.ready | ~self.o.valid):
             m.d.sync += [
                 self.o.valid.eq(spare | (self.i.valid & self.i.ready)),

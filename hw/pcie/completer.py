@@ -6,6 +6,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..csr.bus import CsrSignature
 from ..flow.packet_fifo import PacketFifo
+from ..flow.packet_slice import PacketSlice
 from ..flow.width import Narrow, Widen
 from ..queues.records import Submission
 from ..regs import Config
@@ -93,7 +94,9 @@ class Completer(Component):
         m.submodules.replies = replies = PacketFifo(Completion, WIDTH, depth=PLACES, packets=2)
         m.submodules.reply = reply = Widen(Completion, WIDTH, width)
         connect(m, submit.o, flipped(self.o_submission))
-        connect(m, replies.o, reply.i)
+        m.submodules.slice = slice_ = PacketSlice(Completion, WIDTH)
+        connect(m, replies.o, slice_.i)
+        connect(m, slice_.o, reply.i)
 
         request, hits, ruling = Signal(Request), Signal(Hits), Signal(Ruling)
         posted, taking, index = Signal(), Signal(), Signal(4)

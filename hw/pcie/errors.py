@@ -23,7 +23,7 @@ class ErrorLog(Component):
     control it and sets bits in the others. The header log, the prefix log and the first error
     pointer are its own, and no reset but power-on clears them.
 
-    **Timing**: takes a report every 2 clocks and never waits for a message to leave: a message of
+    **Timing**: takes a report every 3 clocks and never waits for a message to leave: a message of
     a kind that already waits is merged with it.
 
     Parameters
@@ -95,9 +95,9 @@ class ErrorLog(Component):
         m = Module()
         report = Signal(ErrorReport)
         bit = Signal(5)
-        act = Signal()
-        m.d.comb += self.i.ready.eq(~act)
-        m.d.sync += act.eq(self.i.valid & self.i.ready)
+        looks, act = Signal(), Signal()
+        m.d.comb += self.i.ready.eq(~looks & ~act)
+        m.d.sync += [looks.eq(self.i.valid & self.i.ready), act.eq(looks)]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += report.eq(self.i.payload)
             with m.Switch(self.i.p.kind):
@@ -107,12 +107,12 @@ class ErrorLog(Component):
 
         known = Signal()
         unsupported, fatal, masked, advisory = Signal(), Signal(), Signal(), Signal()
-        m.d.comb += [
-            known.eq(act & (report.kind != ErrorKind.NONE)),
+        m.d.sync += [
+            known.eq(looks & (report.kind != ErrorKind.NONE)),
             unsupported.eq(report.kind == ErrorKind.UNSUPPORTED),
             fatal.eq(self.severity.bit_select(bit, 1)),
             masked.eq(self.mask.bit_select(bit, 1)),
-            advisory.eq(report.advisory & ~fatal),
+            advisory.eq(report.advisory & ~self.severity.bit_select(bit, 1)),
         ]
         recorded = Signal()
         m.d.comb += [

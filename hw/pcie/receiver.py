@@ -5,6 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..flow.packet_fifo import PacketFifo
+from ..flow.packet_slice import PacketSlice
 from ..regs import Config
 from ..tlp.decode import Flow, Verdict
 from ..tlp.records import Completion, Credits, Kind, Request, packet_stream, wire_stream
@@ -205,7 +206,12 @@ class Receiver(Component):
         connect(m, flipped(self.i), unpack.i)
         connect(m, unpack.o_completion, completion.i)
         connect(m, completion.o, flipped(self.o_completion))
-        connect(m, posted.o, flipped(self.o_posted))
+        # What is read from the buffers stands in registers before anybody looks at it.
+        m.submodules.next_p = next_p = PacketSlice(Request, self._config.data_width)
+        m.submodules.next_n = next_n = PacketSlice(Request, self._config.data_width)
+        connect(m, posted.o, next_p.i)
+        connect(m, non_posted.o, next_n.i)
+        connect(m, next_p.o, flipped(self.o_posted))
         m.d.comb += [
             unpack.max_payload_bytes.eq(self.settings.max_payload_bytes),
             completion.discard.eq(unpack.discard),
@@ -214,17 +220,17 @@ class Receiver(Component):
         ]
         self._sort(m, unpack, {posted: gate_p, non_posted: gate_n})
         self._report(m, unpack, gate_p, gate_n)
-        self._release(m, posted, self.o_posted, gate_p, precedence.posted_out)
-        self._release(m, non_posted, self.o_non_posted, gate_n, precedence.non_posted_out)
+        self._release(m, self.o_posted, gate_p, precedence.posted_out)
+        self._release(m, self.o_non_posted, gate_n, precedence.non_posted_out)
         # Departures count 1 clock late, so the request behind one that has left waits for that.
         clear = Signal()
         m.d.comb += [
             clear.eq(precedence.clear & ~precedence.non_posted_out),
-            self.o_non_posted.valid.eq(non_posted.o.valid & clear),
-            self.o_non_posted.payload.eq(non_posted.o.payload),
-            non_posted.o.ready.eq(self.o_non_posted.ready & clear),
+            self.o_non_posted.valid.eq(next_n.o.valid & clear),
+            self.o_non_posted.payload.eq(next_n.o.payload),
+            next_n.o.ready.eq(self.o_non_posted.ready & clear),
         ]
-        # A request is offered 2 clocks after it was stored, so this is in time.
+        # A request is offered 3 clocks after it was stored, so this is in time.
         m.d.sync += [
             precedence.posted_in.eq(gate_p.spend),
             precedence.non_posted_in.eq(gate_n.spend),
@@ -308,12 +314,12 @@ class Receiver(Component):
                 gate.forget_data.eq(source.p.units),
             ]
 
-    def _release(self, m, fifo, port, gate, departed):
+    def _release(self, m, port, gate, departed):
         """Give credits back when a request has left."""
         m.d.comb += gate.free.eq(departed)
         m.d.sync += [
             departed.eq(port.valid & port.ready & port.p.last),
-            gate.free_data.eq(_data_credits(fifo.o.p.header)),
+            gate.free_data.eq(_data_credits(port.p.header)),
         ]
 
 

@@ -1,13 +1,14 @@
 """The writing half of the requester."""
 
 from amaranth import *
-from amaranth.lib import stream
+from amaranth.lib import data, stream
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..flow.dw_banks import DwBanks
+from ..flow.slice import Slice
 from ..regs import Config
-from ..tlp.records import Kind, Request, packet_stream
+from ..tlp.records import Kind, Packet, Request, packet_stream
 from .records import Settings, WriteCommand
 from .requester_split import PacketRecord, WriteSplitter
 
@@ -25,7 +26,7 @@ class WriteSender(Component):
     and it is not a tenant's while PASIDs are not enabled. Once offered it leaves to its end,
     whatever ``flush`` says.
 
-    **Timing**: a beat per clock, without a gap between packets; the first beat is valid one clock
+    **Timing**: a beat per clock, without a gap between packets; the first beat is valid two clocks
     after its record. A packet that is dropped takes one clock.
 
     Members
@@ -69,7 +70,13 @@ class WriteSender(Component):
 
     def elaborate(self, platform):
         m = Module()
-        packet, request = self.packet, self.o.p.header
+        # Offered packets go through registers, and what is to be told of them goes along.
+        beat = data.StructLayout(
+            {"packet": Packet(Request, 32 * self._lanes), "ends": 1, "result": 1}
+        )
+        m.submodules.slice = slice_ = Slice(beat)
+        packet, out = self.packet, slice_.i
+        request = out.p.packet.header
         free, ready, allowed = Signal(), Signal(), Signal()
         start, drop, fetch = Signal(), Signal(), Signal()
         left, words = Signal(9), Signal(9)
@@ -81,26 +88,29 @@ class WriteSender(Component):
                 self.settings.bus_master & (~packet.tenant.valid | self.settings.pasid_enable)
             ),
             ready.eq(self.packet_valid & ~more & ~self.flush),
-            start.eq(ready & free & allowed & (~self.o.valid | self.o.ready)),
-            drop.eq(ready & free & ~allowed & ~self.o.valid),
+            start.eq(ready & free & allowed & (~out.valid | out.ready)),
+            drop.eq(ready & free & ~allowed & ~out.valid & ~self.o.valid),
             self.packet_taken.eq(start | drop),
-            fetch.eq(start | (more & (~self.o.valid | self.o.ready))),
+            fetch.eq(start | (more & (~out.valid | out.ready))),
             last.eq(Mux(start, words == 1, left == 1)),
             self.read_enable.eq(fetch),
             self.boundary.eq(self.reading + left),
-            self.o.p.data.eq(self.read_data),
+            self.o.valid.eq(slice_.o.valid),
+            self.o.payload.eq(slice_.o.p.packet),
+            slice_.o.ready.eq(self.o.ready),
+            out.p.packet.data.eq(self.read_data),
         ]
         with m.If(fetch):
             m.d.sync += [
                 left.eq(Mux(start, words, left) - 1),
                 more.eq(~last),
                 self.reading.eq(self.reading + 1),
-                self.o.valid.eq(1),
-                self.o.p.first.eq(start),
-                self.o.p.last.eq(last),
+                out.valid.eq(1),
+                out.p.packet.first.eq(start),
+                out.p.packet.last.eq(last),
             ]
-        with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+        with m.Elif(out.ready):
+            m.d.sync += out.valid.eq(0)
         with m.If(drop):
             m.d.sync += self.reading.eq(self.reading + words)
         with m.If(start):
@@ -117,27 +127,39 @@ class WriteSender(Component):
                 ),
             ]
 
-        m.d.comb += free.eq(self._results(m, start, drop))
+        m.d.comb += free.eq(self._results(m, start, drop, slice_))
         return m
 
-    def _results(self, m, start, drop):
+    def _results(self, m, start, drop, slice_):
         """Tell what became of each command; returns whether the next packet may go."""
         packet = self.packet
         # Results that are due once the packets now being sent are through.
         owed = Signal(range(RESULTS + 1))
-        ends, lost, result = Signal(), Signal(), Signal()
+        lost = Signal()
+        # Packets in the slice, and how many of them nobody waits for any more.
+        offered, stale = Signal(2), Signal(2)
+        leaves, remaining = Signal(), Signal.like(offered)
         results = SyncFIFOBuffered(width=1, depth=RESULTS)
         m.submodules.results = ResetInserter(self.flush)(results)
-        sent = self.o.valid & self.o.ready & self.o.p.last & ends
+        m.d.comb += [
+            leaves.eq(self.o.valid & self.o.ready & self.o.p.last),
+            remaining.eq(offered - leaves),
+        ]
+        m.d.sync += offered.eq(remaining + start)
+        sent = leaves & slice_.o.p.ends & (stale == 0)
+        with m.If(self.flush):
+            m.d.sync += stale.eq(remaining)
+        with m.Elif(leaves & (stale != 0)):
+            m.d.sync += stale.eq(stale - 1)
         with m.If(start):
-            m.d.sync += ends.eq(packet.ends)
+            m.d.sync += slice_.i.p.ends.eq(packet.ends)
         with m.If(drop):
             m.d.sync += lost.eq(~packet.ends)
         with m.Elif(start & packet.ends):
-            m.d.sync += [lost.eq(0), result.eq(lost)]
+            m.d.sync += [lost.eq(0), slice_.i.p.result.eq(lost)]
         m.d.comb += [
             results.w_en.eq(sent | (drop & packet.ends)),
-            results.w_data.eq(drop | result),
+            results.w_data.eq(drop | slice_.o.p.result),
             self.o_written.valid.eq(results.r_rdy),
             self.o_written.payload.eq(results.r_data),
             results.r_en.eq(self.o_written.ready),
@@ -146,7 +168,7 @@ class WriteSender(Component):
             owed + (self.packet_taken & packet.ends) - (self.o_written.valid & self.o_written.ready)
         )
         with m.If(self.flush):
-            m.d.sync += [owed.eq(0), ends.eq(0), lost.eq(0)]
+            m.d.sync += [owed.eq(0), lost.eq(0)]
         return ~(packet.ends & (owed == RESULTS))
 
 

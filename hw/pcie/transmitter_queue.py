@@ -82,6 +82,8 @@ class OrderedQueue(Component):
         waiting_valid, turn = self._waiting_valid, self._turn
         beat = Signal.like(self._places[0])
         accept = Signal()
+        # Known without the message: much hangs on it in message storage.
+        m.d.comb += self.i_message.ready.eq(~waiting_valid & (turn == Turn.ANY))
 
         def message():
             write = beat.header.header.request
@@ -95,7 +97,6 @@ class OrderedQueue(Component):
                 beat.first.eq(1),
                 beat.last.eq(1),
                 accept.eq(self.i_message.valid & ~waiting_valid),
-                self.i_message.ready.eq(~waiting_valid),
                 self.accept_posted.eq(accept),
             ]
 

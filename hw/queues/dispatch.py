@@ -125,7 +125,7 @@ class Dispatch(Component):
     def elaborate(self, platform):
         m = Module()
         beat = Signal(range(max(self._beats, 2)))
-        following = Signal.like(beat)
+        following, last = Signal.like(beat), Signal()
         header = Signal(Work)
         staying, unwanted, drain = Signal.like(self.affected), Signal(), Signal()
         m.d.comb += [
@@ -134,9 +134,9 @@ class Dispatch(Component):
             self.o.p.header.eq(header),
             self.o.p.data.eq(self.slot_data),
             self.o.p.first.eq(beat == 0),
-            self.o.p.last.eq(beat == self._beats - 1),
+            self.o.p.last.eq(last),
         ]
-        m.d.sync += staying.eq(staying & self.running)
+        m.d.sync += [staying.eq(staying & self.running), last.eq(following == self._beats - 1)]
         with m.FSM():
             with m.State("CHOOSE"):
                 m.d.sync += beat.eq(0)

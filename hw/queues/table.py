@@ -1,6 +1,7 @@
 """Queue configuration, as software reads and writes it."""
 
 from amaranth import *
+from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
@@ -122,7 +123,10 @@ class QueueTable(Component):
         m.submodules.entries = entries = Memory(
             shape=QueueEntry, depth=max(self._queues, 2), init=[RESET_ENTRY] * self._queues
         )
-        write = entries.write_port()
+        # What is written goes through a register: nobody looks at it in the clock after.
+        store = entries.write_port()
+        write = Signal(data.StructLayout({"en": 1, "addr": store.addr.shape(), "data": QueueEntry}))
+        m.d.sync += [getattr(store, name).eq(write[name]) for name in ("en", "addr", "data")]
         for name in ("portal", "dispatch", "query"):
             port = entries.read_port()
             m.d.comb += [

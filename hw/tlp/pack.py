@@ -2,10 +2,11 @@
 
 from amaranth import *
 from amaranth.lib import data
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
+from ..flow.slice import Slice
 from .header import completion_dws, prefix_dw, request_dws
-from .records import Completion, Kind, Request, Status, packet_stream, wire_stream
+from .records import Completion, Kind, Request, Status, Wire, packet_stream, wire_stream
 
 HEADER_DWS = 5
 """A prefix and the longest header."""
@@ -202,31 +203,31 @@ class Pack(Component):
                         rest.eq(body[32 * (beat_dw - ahead) :]),
                     ]
 
-        with m.If(~self.o.valid | self.o.ready):
-            m.d.sync += self.o.valid.eq(tail | stage_valid)
-            with m.If(tail):
+        # The output stage is a slice, so that nothing but registers decides what moves.
+        m.submodules.slice = out = Slice(Wire(self._width))
+        connect(m, out.o, flipped(self.o))
+        beat = out.i.p
+        m.d.comb += out.i.valid.eq(tail | stage_valid)
+        with m.If(tail):
+            m.d.comb += [beat.data.eq(carry), beat.count.eq(carried), beat.last.eq(1)]
+            with m.If(out.i.ready):
+                m.d.sync += [started.eq(0), tail.eq(0)]
+        with m.Else():
+            m.d.comb += [
+                beat.data.eq(Mux(header_only, head, merged)),
+                beat.count.eq(Mux(last, remaining, beat_dw)),
+                beat.first.eq(~started),
+                beat.last.eq(last),
+                free.eq(out.i.ready & (last | ~header_only)),
+            ]
+            with m.If(stage_valid & out.i.ready):
                 m.d.sync += [
-                    self.o.p.data.eq(carry),
-                    self.o.p.count.eq(carried),
-                    self.o.p.first.eq(0),
-                    self.o.p.last.eq(1),
-                    started.eq(0),
-                    tail.eq(0),
-                ]
-            with m.Elif(stage_valid):
-                m.d.comb += free.eq(last | ~header_only)
-                m.d.sync += [
-                    self.o.p.data.eq(Mux(header_only, head, merged)),
-                    self.o.p.count.eq(Mux(last, remaining, beat_dw)),
-                    self.o.p.first.eq(~started),
-                    self.o.p.last.eq(last),
                     started.eq(~last),
                     left.eq(Mux(header_only, left, remaining - beat_dw)),
                     last.eq(remaining <= 2 * beat_dw),
                     carry.eq(rest),
                     carried.eq(remaining - beat_dw),
                     tail.eq(~header_only & ~last & (remaining <= beat_dw + shift)),
-                    head.eq(head >> self._width),
                     head_left.eq(Mux(header_only, head_left - beat_dw, 0)),
                 ]
         # Whether something comes is known late, so the stage takes what is there, be it nothing.
@@ -234,12 +235,17 @@ class Pack(Component):
             m.d.sync += [stage_valid.eq(valid), body.eq(either.data)]
             with m.If(~inside):
                 m.d.sync += [
-                    head.eq(Cat(swap_bytes(dw) for dw in encoded.dws)),
                     head_left.eq(encoded.count),
                     left.eq(encoded.length_dw),
                     last.eq(single),
                     shift.eq(encoded.count % beat_dw),
                 ]
+        # Wide, so it moves whenever the output does; what is shifted out in vain is not looked at.
+        with m.If(~stage_valid | (out.i.ready & ~tail)):
+            with m.If(~inside & (~stage_valid | last | ~header_only)):
+                m.d.sync += head.eq(Cat(swap_bytes(dw) for dw in encoded.dws))
+            with m.Else():
+                m.d.sync += head.eq(head >> self._width)
         with m.If(valid & ready):
             m.d.sync += inside.eq(~either.last)
         return m

@@ -4,6 +4,7 @@ from amaranth import *
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
+from ..flow.slice import Slice
 from .decode import Decoded, Flow, HeaderDecoder, HeaderRecords, RawHeader, Verdict
 from .pack import HEADER_DWS, swap_bytes
 from .records import Completion, Request, Wire, packet_stream, wire_stream
@@ -140,25 +141,28 @@ class Unpack(Component):
         connect(m, flipped(self.i), window.i)
 
         # Two stages: a beat with its raw header, then the one before it with its decoded header.
-        ahead, beat = Signal(Wire(self._width)), Signal(Wire(self._width))
-        ahead_valid, beat_valid = Signal(), Signal()
-        raw_ahead, raw, decoded = Signal(RawHeader), Signal(RawHeader), Signal(Decoded)
-        advance, step = Signal(), Signal()
-        m.d.comb += [
-            decoder.raw.eq(raw_ahead),
-            decoder.max_payload_dw.eq(self.max_payload_bytes[2:]),
-            step.eq(~beat_valid | advance),
-            window.o.ready.eq(~ahead_valid | step),
-        ]
+        front = data.StructLayout({"beat": Wire(self._width), "raw": RawHeader})
+        m.submodules.front = slice_ = Slice(front)
+        ahead, ahead_valid, raw_ahead = slice_.o.p.beat, slice_.o.valid, slice_.o.p.raw
+        beat, beat_valid = Signal(Wire(self._width)), Signal()
+        raw, decoded, advance = Signal(RawHeader), Signal(Decoded), Signal()
         prefixed = window.header[5:8] == 0b100
         dws = [swap_bytes(window.header.word_select(k, 32)) for k in range(HEADER_DWS)]
-        with m.If(window.o.ready):
-            m.d.sync += [ahead_valid.eq(window.o.valid), ahead.eq(window.o.payload)]
-            with m.If(window.o.valid & window.o.p.first):
-                m.d.sync += [raw_ahead.prefix_valid.eq(prefixed), raw_ahead.prefix.eq(dws[0])]
-                for k in range(HEADER_DWS - 1):
-                    m.d.sync += raw_ahead.dws[k].eq(Mux(prefixed, dws[k + 1], dws[k]))
-        with m.If(step):
+        m.d.comb += [
+            slice_.i.valid.eq(window.o.valid),
+            window.o.ready.eq(slice_.i.ready),
+            slice_.i.p.beat.eq(window.o.payload),
+            slice_.i.p.raw.prefix_valid.eq(prefixed),
+            slice_.i.p.raw.prefix.eq(dws[0]),
+            decoder.raw.eq(raw_ahead),
+            decoder.max_payload_dw.eq(self.max_payload_bytes[2:]),
+            slice_.o.ready.eq(~beat_valid | advance),
+        ]
+        m.d.comb += [
+            slice_.i.p.raw.dws[k].eq(Mux(prefixed, dws[k + 1], dws[k]))
+            for k in range(HEADER_DWS - 1)
+        ]
+        with m.If(slice_.o.ready):
             m.d.sync += [beat_valid.eq(ahead_valid), beat.eq(ahead)]
             with m.If(ahead_valid & ahead.first):
                 m.d.sync += [decoded.eq(decoder.decoded), raw.eq(raw_ahead)]

@@ -1,11 +1,12 @@
 """Operations on memory, one job after another (DSA §8.3)."""
 
 from amaranth import *
-from amaranth.lib import stream
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..flow.block_memory import BlockMemory
 from ..flow.packet_slice import PacketSlice
+from ..flow.slice import Slice
 from ..pcie.records import ReadChunk, WriteCommand
 from ..regs import Config
 from ..regs.descriptor import Flag, Opcode, Status
@@ -13,7 +14,7 @@ from ..tlp.records import packet_stream
 from .apply import Apply
 from .crc import Crc
 from .delta import WORD
-from .differ import Differ
+from .differ import Differ, LaneBeat
 from .gather import Gather
 from .passage import Passage
 from .records import Job, Result, Token
@@ -87,7 +88,11 @@ class Execute(Component):
         m.submodules.crc = crc = Crc(width)
         m.submodules.out = self._out = out = PacketSlice(WriteCommand, width)
         connect(m, out.o, flipped(self.o_write))
-        idle = passage.idle & ~out.o.valid
+        # A beat that is given away, with what it is compared with.
+        beat = data.StructLayout({"beat": LaneBeat(width), "offset": 32, "other": width})
+        m.submodules.given = self._given = given = Slice(beat)
+        leaves = out.o.ready & out.o.p.last
+        idle = passage.idle & (~out.o.valid | leaves) & ~given.o.valid
         connect(m, flipped(self.i), steps.i)
         connect(m, flipped(self.i_token), steps.i_token)
         connect(m, steps.o_run, passage.i)
@@ -99,7 +104,7 @@ class Execute(Component):
             steps.chunk_valid.eq(self.i_read.valid),
             steps.chunk_ends.eq(self.i_read.valid & self.i_read.ready & self.i_read.p.last),
             steps.ended.eq(gather.exceeded | (apply.fault != 0)),
-            steps.settled.eq(~passage.o_beat.valid & differ.idle & apply.idle),
+            steps.settled.eq(~passage.o_beat.valid & ~given.o.valid & differ.idle & apply.idle),
             steps.folds.eq(crc.i.ready),
             steps.summed.eq(crc.known),
             steps.block_bytes.eq(gather.block_bytes),
@@ -120,7 +125,7 @@ class Execute(Component):
             steps.o_over.ready.eq(self.o.ready & idle),
         ]
         self._move_beats(m, steps, passage, differ, apply)
-        self._remember(m, steps, passage, differ, gather)
+        self._remember(m, steps, passage, gather)
         self._sum(m, steps, passage, crc)
         result = self._conclude(m, steps, gather, apply, crc)
         with m.If(~self.o.valid):
@@ -129,17 +134,22 @@ class Execute(Component):
 
     def _move_beats(self, m, steps, passage, differ, apply):
         """Beats of chunks to where they are wanted; writes from where they are made."""
-        beats, applies = passage.o_beat, steps.kinds.applies
+        beats, given, applies = passage.o_beat, self._given, steps.kinds.applies
         m.d.comb += [
             passage.i_beat.payload.eq(self.i_read.p.data),
             passage.i_beat.valid.eq(self.i_read.valid & passage.wants),
             self.i_read.ready.eq(passage.i_beat.ready | steps.take),
-            differ.i.payload.eq(beats.payload),
-            differ.offset.eq(passage.offset),
-            differ.i.valid.eq(beats.valid & ~applies),
-            apply.i.payload.eq(beats.payload),
-            apply.i.valid.eq(beats.valid & applies),
-            beats.ready.eq(Mux(applies, apply.i.ready, differ.i.ready)),
+            given.i.valid.eq(beats.valid),
+            beats.ready.eq(given.i.ready),
+            given.i.p.beat.eq(beats.payload),
+            given.i.p.offset.eq(passage.offset),
+            differ.i.payload.eq(given.o.p.beat),
+            differ.offset.eq(given.o.p.offset),
+            differ.other.eq(given.o.p.other),
+            differ.i.valid.eq(given.o.valid & ~applies),
+            apply.i.payload.eq(given.o.p.beat),
+            apply.i.valid.eq(given.o.valid & applies),
+            given.o.ready.eq(Mux(applies, apply.i.ready, differ.i.ready)),
         ]
         # Only one of them writes in a job, so both may know whether a beat is taken.
         sources, out = (passage.o_write, apply.o), self._out.i
@@ -149,7 +159,7 @@ class Execute(Component):
                 with m.Case(index):
                     m.d.comb += [out.valid.eq(source.valid), out.payload.eq(source.payload)]
 
-    def _remember(self, m, steps, passage, differ, gather):
+    def _remember(self, m, steps, passage, gather):
         """The memory: a chunk as it lies or as it was written, and entries of a delta record."""
         width, words, run = self._config.data_width, self._config.data_width // WORD, steps.o_run.p
         m.submodules.memory = memory = BlockMemory(self._depth, width, WORD)
@@ -159,13 +169,13 @@ class Execute(Component):
             memory.read_address.eq(passage.place),
             memory.read.eq(passage.fetch),
             passage.fetched.eq(memory.read_data),
-            differ.other.eq(memory.read_data),
+            self._given.i.p.other.eq(memory.read_data),
             memory.write_address.eq(passage.store_place),
             memory.write_data.eq(passage.o_write.p.data),
             memory.write.eq((passage.store | stores).replicate(words)),
         ]
         with m.If(steps.kinds.patterns):
-            m.d.comb += differ.other.eq(self.i.p.destination.replicate(words))
+            m.d.comb += self._given.i.p.other.eq(self.i.p.destination.replicate(words))
         with m.If(steps.store):
             m.d.comb += [
                 memory.write_address.eq(place),

@@ -91,6 +91,7 @@ class Portals(Component):
             self.o_verdict.payload.eq(accepted),
             self.o_error.p.code.eq(SoftwareError.QUEUE_FULL),
             self.o_error.p.queue_valid.eq(1),
+            self.o_error.p.queue.eq(header.queue),
         ]
         with m.FSM():
             with m.State("IDLE"):
@@ -101,11 +102,11 @@ class Portals(Component):
                 m.d.sync += [
                     room.eq(suits & fits & open),
                     full.eq(suits & self.entry.dedicated & ~below & open),
-                    self.o_error.p.queue.eq(asked),
                 ]
                 m.next = "TAKE"
             with m.State("TAKE"):
-                m.d.comb += self.i.ready.eq(1)
+                # The last beat stays until the outcome has been reported.
+                m.d.comb += self.i.ready.eq(~(self.i.p.last & full & open))
                 m.d.comb += self.slot_write.eq(self.i.valid & room)
                 with m.If(~open):
                     # What was found out no longer counts, even if the queue is enabled again.
@@ -120,6 +121,7 @@ class Portals(Component):
                             m.next = "REPORT"
             with m.State("REPORT"):
                 m.d.comb += self.o_error.valid.eq(1)
+                m.d.comb += self.i.ready.eq(self.o_error.ready)
                 with m.If(self.o_error.ready):
                     m.next = "VERDICT"
             with m.State("VERDICT"):

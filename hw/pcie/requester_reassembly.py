@@ -31,6 +31,11 @@ class Expected(data.StructLayout):
         )
 
 
+def _missing_bytes(expected):
+    """Byte Count of the completion that is expected next (PCIe Base 6.x §2.3.1.1)."""
+    return (expected.missing_dw << 2) - (expected.position[:2] + expected.excess)
+
+
 class Reassembly(Component):
     """Check completions against their requests and write their data into the tags' slots.
 
@@ -148,7 +153,10 @@ class Reassembly(Component):
             beat.eq(came),
             valid.eq(came_valid & ~wait),
             now.eq(found),
-            missing_bytes.eq((found.missing_dw << 2) - (found.position[:2] + found.excess)),
+            # Whether it is fresh is known late.
+            missing_bytes.eq(
+                Mux(self.fresh, _missing_bytes(self.expected), _missing_bytes(stored.data))
+            ),
             fits.eq((length_dw != 0) & (length_dw <= span_dw)),
             ending.eq(length_dw == span_dw),
             orphan.eq(self.orphan),

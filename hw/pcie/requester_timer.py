@@ -10,14 +10,14 @@ from ..regs import Config
 class TagTimer(Component):
     """Find tags whose completions do not come (PCIe Base 6.x §2.8).
 
-    Every eighth of the timeout a sweep passes over all tags, one per clock and one clock more for
+    Every eighth of the timeout a sweep passes over all tags, in two clocks each and one more for
     each that expires or recovers, and counts their age; the ages lie in one small memory. A tag
     that expires stays in quarantine for as long again, so that a completion that comes late is not
     taken for one of a newer request with the same tag.
 
     **Timing**: a tag expires not before ``completion_timeout_cycles`` after its issue and not after
-    9/8 of that and three sweeps, a sweep being ``tags`` clocks. The quarantine ends within the same
-    bounds. Timeouts below 16 clocks for each tag are rounded up to a multiple of two sweeps.
+    9/8 of that and three sweeps, a sweep being ``2 * tags`` clocks. The quarantine ends within the
+    same bounds. Timeouts below 16 clocks for each tag are rounded up to a multiple of a sweep.
 
     Parameters
     ----------
@@ -76,26 +76,31 @@ class TagTimer(Component):
 
         # The tag at hand, a bit for each: what is true of it is known sooner that way.
         here = Signal(self._tags, init=1)
-        waiting, quarantined = (self.waiting & here).any(), (self.quarantine & here).any()
         is_new = (new & here).any()
-        old, free, step = Signal(), Signal(), Signal()
+        waits, rests = (self.waiting & here).any(), (self.quarantine & here).any()
+        # Looked up in the clock before.
+        waiting, quarantined, old, looked = Signal(), Signal(), Signal(), Signal()
+        free, step = Signal(), Signal()
         # What was found of the tag a clock ago, and is done now unless a completion comes between.
         expires, recovers, due = Signal(), Signal(), Signal()
         m.d.comb += [
             age.addr.eq(self.tag),
-            old.eq(~is_new & (age.data == self._ticks - 1)),
-            free.eq(sweeping & ~(self.busy & (self.busy_tag == self.tag))),
+            free.eq(sweeping & looked & ~(self.busy & (self.busy_tag == self.tag))),
             due.eq(old & ((waiting & ~self.disable) | quarantined)),
             step.eq(free & (expires | recovers | ~due)),
             self.expire.eq(free & expires),
             self.recover.eq(free & recovers),
             store.addr.eq(self.tag),
             store.en.eq(step),
-            store.data.eq(Mux(is_new, 0, Mux(old, age.data, age.data + 1))),
+            store.data.eq(Mux(is_new, 0, Mux(old, self._ticks - 1, age.data + 1))),
         ]
         m.d.sync += [
-            expires.eq(free & ~step & waiting),
-            recovers.eq(free & ~step & quarantined),
+            waiting.eq(waits),
+            quarantined.eq(rests),
+            old.eq(~is_new & (age.data == self._ticks - 1)),
+            looked.eq(~step),
+            expires.eq(free & ~step & waits),
+            recovers.eq(free & ~step & rests),
         ]
         with m.If(step):
             m.d.sync += [

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import driver
+from driver.irq import boot
 from sim.model.transport import ModelTransport, run
 
 EXAMPLES = re.findall(
@@ -25,3 +26,4 @@ def test_example_runs_on_the_model(example):
 
     host = run(play())
     assert not host.check() and not host.interrupts.live
+    assert not any(boot(host).counts().values())

@@ -22,7 +22,8 @@ from .service import Service
 from .settings import Mode, QueueSettings
 from .timeouts import Timeouts
 from .transport import Transport
-from .vectors import Handler, Vector, Vectors, VectorTable
+from .vector import Handler, Vector, VectorTable
+from .vectors import Vectors
 
 REMEMBERED_ERRORS = 64
 

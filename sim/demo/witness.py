@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 
 from driver.irq import boot
-from driver.vectors import Vector
+from driver.vector import Vector
 
 from ..host.platform import Host
 

@@ -52,11 +52,12 @@ class Vectors:
         self._first: Vector | None = None
         self._live: set[Vector] = set()
         self._resets = 0
+        self._strays_before = self._system.strays
 
     @property
     def strays(self) -> int:
         """Messages that arrived for an interrupt that nobody had: events left over from before."""
-        return self._system.strays
+        return self._system.strays - self._strays_before
 
     async def clear_msix(self) -> None:
         """Mask and disown every MSI-X entry: no reset but that of the function does it."""

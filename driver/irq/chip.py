@@ -9,7 +9,11 @@ from .irqdesc import IrqDesc
 
 @asynccontextmanager
 async def chip_bus_lock(desc: IrqDesc) -> AsyncIterator[None]:
-    """Everything that changes an interrupt: by one at a time, and effective when this ends."""
+    """Everything that changes an interrupt: by one at a time, and effective when this ends.
+
+    What a change has replaced is given back at the very end, when the device does not use it any
+    more; even if it does not answer, so that nothing leaks.
+    """
     data, chip = desc.irq_data, desc.chip
     if chip.irq_bus_lock is not None:
         await chip.irq_bus_lock(data)
@@ -17,8 +21,13 @@ async def chip_bus_lock(desc: IrqDesc) -> AsyncIterator[None]:
         async with desc.lock:
             yield
     finally:
-        if chip.irq_bus_sync_unlock is not None:
-            await chip.irq_bus_sync_unlock(data)
+        replaced, desc.after_sync = desc.after_sync, []
+        try:
+            if chip.irq_bus_sync_unlock is not None:
+                await chip.irq_bus_sync_unlock(data)
+        finally:
+            for give_back in replaced:
+                give_back()
 
 
 async def mask_irq(desc: IrqDesc) -> None:

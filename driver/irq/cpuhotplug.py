@@ -45,8 +45,12 @@ async def cpu_up(system: "IrqSystem", cpu: int) -> None:
         if desc.managed_shutdown and cpu in desc.affinity:
             async with chip_bus_lock(desc):
                 desc.managed_shutdown = False
-                await irq_activate(desc)
-                await irq_startup(desc)
+                try:
+                    await irq_activate(desc)
+                    await irq_startup(desc)
+                except BaseException:
+                    desc.managed_shutdown = True
+                    raise
 
 
 async def _migrate_one_irq(system: "IrqSystem", desc: IrqDesc, cpu: int) -> None:

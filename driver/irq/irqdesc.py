@@ -122,6 +122,8 @@ class IrqDesc:
         An event came while it was disabled; it is handled when it is enabled.
     kstat_irqs
         Interrupts by processor.
+    after_sync
+        What to give back when no message from before a change can be under way any more.
     """
 
     irq: int
@@ -145,6 +147,7 @@ class IrqDesc:
     irqs_unhandled: int = 0
     last_unhandled: int = 0
     kstat_irqs: Counter[int] = field(default_factory=Counter)
+    after_sync: list[Callable[[], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.lock = Lock(self.transport)

@@ -4,6 +4,7 @@ import enum
 import errno
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..indices import Indices
@@ -157,7 +158,7 @@ class MsiDomain(IrqDomain):
     async def _set_affinity(self, data: IrqData, mask: CpuMask) -> SetMask:
         """Move the levels below, and write the message again if they say so.
 
-        The write reads the entry back, so that no message for the old place is under way after it.
+        No message for the old place is under way when that has become effective.
         """
         below = data.parent
         assert below is not None and below.chip.irq_set_affinity is not None
@@ -167,7 +168,7 @@ class MsiDomain(IrqDomain):
             except BaseException:
                 self.revert_affinity(data)
                 raise
-            self.force_complete_move(data)
+            data.desc.after_sync.append(partial(self.force_complete_move, data))
         return SetMask.DONE
 
     async def rewrite(self, data: IrqData) -> None:

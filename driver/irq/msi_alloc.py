@@ -171,7 +171,8 @@ async def _alloc_irq(dev: PciDev, domain: MsiDomain, desc: MsiDesc) -> None:
         template.bus_token is BusToken.PCI_DEVICE_MSIX and MsiFlag.MUST_REACTIVATE in template.flags
     )
     if MsiFlag.ACTIVATE_EARLY in template.flags:
-        await irq_domain_activate_irq(irq_desc, reserve=irq_desc.can_reserve)
+        async with chip_bus_lock(irq_desc):
+            await irq_domain_activate_irq(irq_desc, reserve=irq_desc.can_reserve)
         # A reserved vector is made a real one when the interrupt is requested.
         irq_desc.activated = not irq_desc.can_reserve
 
@@ -179,7 +180,8 @@ async def _alloc_irq(dev: PciDev, domain: MsiDomain, desc: MsiDesc) -> None:
 async def _free_irqs(domain: MsiDomain, descs: list[MsiDesc]) -> None:
     for desc in descs:
         if desc.irq_desc is not None:
-            await irq_domain_deactivate_irq(desc.irq_desc)
+            async with chip_bus_lock(desc.irq_desc):
+                await irq_domain_deactivate_irq(desc.irq_desc)
             irq_domain_free_irqs(desc.irq_desc)
             desc.irq_desc = None
         domain.remove_desc(desc)

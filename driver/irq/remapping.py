@@ -9,6 +9,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..indices import Indices
@@ -157,8 +158,10 @@ class RemappingDomain(IrqDomain):
 
     @contextmanager
     def reindexed(self, data: IrqData) -> Iterator[None]:
-        """Lead to the same place through another entry while the block gives the device its
-        message; then the old entry is free, or, if the block fails, the new one."""
+        """Lead to the same place through another entry, whose message the block gives the device.
+
+        The old entry is free when the change is effective; if the block fails, the new one is.
+        """
         ir = data.chip_data
         old, new = ir.index, self._alloc_irte()
         self._write(new, self._effective(ir))
@@ -169,7 +172,7 @@ class RemappingDomain(IrqDomain):
             self._rename(data, old)
             self._free_irte(new)
             raise
-        self._free_irte(old)
+        data.desc.after_sync.append(partial(self._free_irte, old))
 
     def _rename(self, data: IrqData, index: int) -> None:
         del self.revmap[data.hwirq]

@@ -12,7 +12,7 @@ async def chip_bus_lock(desc: IrqDesc) -> AsyncIterator[None]:
     """Everything that changes an interrupt: by one at a time, and effective when this ends.
 
     What a change has replaced is given back at the very end, when the device does not use it any
-    more; even if it does not answer, so that nothing leaks.
+    more. If the device cannot be made to see the change, that waits for the next time.
     """
     data, chip = desc.irq_data, desc.chip
     if chip.irq_bus_lock is not None:
@@ -25,9 +25,11 @@ async def chip_bus_lock(desc: IrqDesc) -> AsyncIterator[None]:
         try:
             if chip.irq_bus_sync_unlock is not None:
                 await chip.irq_bus_sync_unlock(data)
-        finally:
-            for give_back in replaced:
-                give_back()
+        except BaseException:
+            desc.after_sync = replaced + desc.after_sync
+            raise
+        for give_back in replaced:
+            give_back()
 
 
 async def mask_irq(desc: IrqDesc) -> None:

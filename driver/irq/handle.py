@@ -26,7 +26,7 @@ def handle_edge_irq(system: "IrqSystem", desc: IrqDesc, cpu: int, vector: int) -
     if desc.in_progress or desc.disabled:
         desc.pending = True
         _ack(desc, cpu, vector)
-        if desc.disabled and desc.started:
+        if desc.disabled and not desc.masked:
             desc.transport.start(_mask_late(desc))
         return
     desc.kstat_irqs[cpu] += 1
@@ -76,12 +76,11 @@ def note_interrupt(system: "IrqSystem", desc: IrqDesc, handled: bool) -> None:
     desc.irqs_unhandled = 0
 
 
-def check_irq_resend(system: "IrqSystem", desc: IrqDesc) -> None:
+def irq_resend(system: "IrqSystem", desc: IrqDesc) -> None:
     """Handle the event that came while the interrupt was disabled."""
-    if desc.pending and not desc.in_progress:
-        (cpu,) = desc.effective_affinity
-        desc.kstat_irqs[cpu] += 1
-        handle_irq_event(system, desc)
+    (cpu,) = desc.effective_affinity
+    desc.kstat_irqs[cpu] += 1
+    handle_irq_event(system, desc)
 
 
 async def _mask_late(desc: IrqDesc) -> None:

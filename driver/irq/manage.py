@@ -16,7 +16,7 @@ from .chip import (
 )
 from .domain import irq_domain_deactivate_irq
 from .errors import IrqError
-from .handle import check_irq_resend
+from .handle import irq_resend
 from .irqdesc import Handler, IrqAction, IrqDesc, IrqReturn, VcpuData
 from .matrix import CpuMask
 
@@ -62,8 +62,14 @@ async def request_threaded_irq(
     if handler is None and thread_fn is None:
         raise IrqError(errno.EINVAL, f"interrupt {irq} needs a handler or a thread")
     action = IrqAction(handler or _wake, name, dev_id, shared, thread_fn)
-    async with chip_bus_lock(desc):
-        await _setup_irq(desc, action)
+    try:
+        async with chip_bus_lock(desc):
+            await _setup_irq(desc, action)
+    except BaseException:
+        if action in desc.actions:
+            desc.actions.remove(action)
+            await _undo_setup(desc)
+        raise
 
 
 def _wake() -> IrqReturn:
@@ -81,16 +87,20 @@ async def _setup_irq(desc: IrqDesc, action: IrqAction) -> None:
         return
     await irq_activate(desc)
     desc.actions.append(action)
-    try:
-        await irq_startup(desc)
-    except BaseException:
-        desc.actions.remove(action)
-        with suppress(DriverError):
-            await irq_shutdown(desc)
-        desc.started, desc.masked, desc.disabled, desc.depth = False, True, True, 1
-        with suppress(DriverError):
-            await irq_domain_deactivate_irq(desc)
-        raise
+    await irq_startup(desc)
+
+
+async def _undo_setup(desc: IrqDesc) -> None:
+    """The device was not to be had: as it was before, as far as it lets itself be told."""
+    if desc.actions:
+        return
+    with suppress(DriverError):
+        async with chip_bus_lock(desc):
+            try:
+                await irq_shutdown(desc)
+            finally:
+                desc.started, desc.masked, desc.disabled, desc.depth = False, True, True, 1
+                await irq_domain_deactivate_irq(desc)
 
 
 async def free_irq(system: "IrqSystem", irq: int, dev_id: object = None) -> None:
@@ -108,7 +118,7 @@ async def free_irq(system: "IrqSystem", irq: int, dev_id: object = None) -> None
             raise IrqError(errno.EINVAL, f"interrupt {irq} has no handler of this dev_id to free")
         if len(desc.actions) == 1:
             await irq_shutdown(desc)
-        desc.actions.remove(action)
+    desc.actions.remove(action)
     await _join(desc, action)
     if not desc.actions:
         async with chip_bus_lock(desc):
@@ -151,8 +161,11 @@ async def enable_irq(system: "IrqSystem", irq: int) -> None:
         if desc.depth:
             return
         desc.spurious_disabled = False
+        # The device may have held another event, which arrives as soon as it is unmasked.
+        pending, desc.pending = desc.pending, False
         await irq_enable(desc)
-        check_irq_resend(system, desc)
+        if pending:
+            irq_resend(system, desc)
 
 
 async def irq_set_affinity(system: "IrqSystem", irq: int, mask: CpuMask) -> None:

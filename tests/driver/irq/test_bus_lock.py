@@ -31,7 +31,7 @@ class Shadow:
         self.syncs = 0
         self.fail = False
         table = rig.table
-        self.messages, self.open = table.messages.copy(), table.open.copy()
+        self.kept = self.device = {}, set()
         self.chip = replace(
             table.chip, irq_bus_lock=self.bus_lock, irq_bus_sync_unlock=self.bus_sync_unlock
         )
@@ -40,21 +40,21 @@ class Shadow:
 
     async def bus_lock(self, data) -> None:
         await self.lock.acquire()
-        self.messages, self.open = self.rig.table.messages, self.rig.table.open
-        self.rig.table.messages, self.rig.table.open = self.messages.copy(), self.open.copy()
+        messages, unmasked = self.kept
+        self.rig.table.messages, self.rig.table.open = messages.copy(), unmasked.copy()
 
     async def bus_sync_unlock(self, data) -> None:
         """Until the command is over, the device works with what it had."""
         table = self.rig.table
-        new = table.messages, table.open
-        table.messages, table.open = self.messages, self.open
+        self.kept = table.messages, table.open
+        table.messages, table.open = self.device
         try:
             for index in list(table.open):
                 assert table.ring(index), "what the device still uses leads nowhere"
             await asyncio.sleep(0)
             if self.fail:
                 raise DeviceGone("the command did not end")
-            table.messages, table.open = new
+            table.messages, table.open = self.device = self.kept
             self.syncs += 1
             for index in list(table.held & table.open):
                 table.held.discard(index)

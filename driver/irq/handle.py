@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from .chip import chip_bus_lock, mask_irq
-from .irqdesc import IrqData, IrqDesc, IrqReturn
+from .irqdesc import IrqAction, IrqData, IrqDesc, IrqReturn
 
 if TYPE_CHECKING:
     from .system import IrqSystem
@@ -51,10 +51,22 @@ def _call(desc: IrqDesc) -> bool:
     handled = False
     for action in list(desc.actions):
         result = action.handler()
-        if result is IrqReturn.WAKE_THREAD and action.thread_fn is not None:
-            action.threads.append(desc.transport.start(action.thread_fn()))
+        if result is IrqReturn.WAKE_THREAD:
+            action.woken = True
+            if action.thread is None:
+                action.thread = desc.transport.start(_irq_thread(action))
         handled = handled or result is not IrqReturn.NONE
     return handled
+
+
+async def _irq_thread(action: IrqAction) -> None:
+    """Run the thread as long as it is woken; wake-ups before it has begun are one."""
+    try:
+        while action.woken and action.thread_fn is not None:
+            action.woken = False
+            await action.thread_fn()
+    finally:
+        action.thread = None
 
 
 def note_interrupt(system: "IrqSystem", desc: IrqDesc, handled: bool) -> None:

@@ -96,14 +96,18 @@ Handler = Callable[[], IrqReturn | None]
 
 @dataclass(eq=False)
 class IrqAction:
-    """A handler that was requested (Linux struct irqaction)."""
+    """A handler that was requested, and its thread (Linux struct irqaction).
+
+    ``woken`` says that the thread is to run once more, ``thread`` that it runs.
+    """
 
     handler: Handler
     name: str
     dev_id: object
     shared: bool
     thread_fn: Callable[[], Coroutine[Any, Any, None]] | None = None
-    threads: list[Task] = field(default_factory=list)
+    woken: bool = False
+    thread: Task | None = None
 
 
 @dataclass(eq=False)

@@ -1,8 +1,8 @@
 """Requesting, freeing, moving and disabling interrupts (Linux kernel/irq/manage.c)."""
 
 import errno
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DriverError
@@ -24,6 +24,19 @@ if TYPE_CHECKING:
     from .system import IrqSystem
 
 Thread = Callable[[], Coroutine[Any, Any, None]]
+
+
+@asynccontextmanager
+async def irq_get_desc_buslock(system: "IrqSystem", irq: int) -> AsyncIterator[IrqDesc]:
+    """The descriptor of an interrupt that nobody else changes, or frees, meanwhile.
+
+    **Errors** EINVAL where the number is not allocated, or not any more when its turn has come.
+    """
+    desc = system.irq_to_desc(irq)
+    async with chip_bus_lock(desc):
+        if system.irq_descs.get(irq) is not desc:
+            raise IrqError(errno.EINVAL, f"interrupt {irq} was freed meanwhile")
+        yield desc
 
 
 async def request_irq(
@@ -56,14 +69,14 @@ async def request_threaded_irq(
 ) -> None:
     """:func:`request_irq` with a coroutine that runs when the handler says WAKE_THREAD, which one
     that is None always does."""
-    desc = system.irq_to_desc(irq)
     if shared and dev_id is None:
         raise IrqError(errno.EINVAL, f"who shares interrupt {irq} has to give a dev_id")
     if handler is None and thread_fn is None:
         raise IrqError(errno.EINVAL, f"interrupt {irq} needs a handler or a thread")
     action = IrqAction(handler or _wake, name, dev_id, shared, thread_fn)
+    desc = system.irq_to_desc(irq)
     try:
-        async with chip_bus_lock(desc):
+        async with irq_get_desc_buslock(system, irq):
             await _setup_irq(desc, action)
     except BaseException:
         if action in desc.actions:
@@ -111,15 +124,14 @@ async def free_irq(system: "IrqSystem", irq: int, dev_id: object = None) -> None
 
     **Errors** EINVAL where no handler was requested with this ``dev_id``.
     """
-    desc = system.irq_to_desc(irq)
-    async with chip_bus_lock(desc):
+    async with irq_get_desc_buslock(system, irq) as desc:
         action = next((each for each in desc.actions if each.dev_id is dev_id), None)
         if action is None:
             raise IrqError(errno.EINVAL, f"interrupt {irq} has no handler of this dev_id to free")
         if len(desc.actions) == 1:
             await irq_shutdown(desc)
     desc.actions.remove(action)
-    await _join(desc, action)
+    await _join(action)
     if not desc.actions:
         async with chip_bus_lock(desc):
             await irq_domain_deactivate_irq(desc)
@@ -128,20 +140,18 @@ async def free_irq(system: "IrqSystem", irq: int, dev_id: object = None) -> None
 async def synchronize_irq(system: "IrqSystem", irq: int) -> None:
     """Wait until handlers and threads that were called have ended."""
     desc = system.irq_to_desc(irq)
-    for action in desc.actions:
-        await _join(desc, action)
+    for action in list(desc.actions):
+        await _join(action)
 
 
-async def _join(desc: IrqDesc, action: IrqAction) -> None:
-    while action.threads:
-        await action.threads[0].join()
-        action.threads.pop(0)
+async def _join(action: IrqAction) -> None:
+    while action.thread is not None:
+        await action.thread.join()
 
 
 async def disable_irq(system: "IrqSystem", irq: int) -> None:
     """Keep events from the handlers until :func:`enable_irq` was called as often as this."""
-    desc = system.irq_to_desc(irq)
-    async with chip_bus_lock(desc):
+    async with irq_get_desc_buslock(system, irq) as desc:
         desc.depth += 1
         if desc.depth == 1:
             await irq_disable(desc)
@@ -153,8 +163,7 @@ async def enable_irq(system: "IrqSystem", irq: int) -> None:
 
     **Errors** EINVAL where the interrupt is not disabled.
     """
-    desc = system.irq_to_desc(irq)
-    async with chip_bus_lock(desc):
+    async with irq_get_desc_buslock(system, irq) as desc:
         if not desc.depth or not desc.started:
             raise IrqError(errno.EINVAL, f"interrupt {irq} is enabled more often than disabled")
         desc.depth -= 1
@@ -174,8 +183,7 @@ async def irq_set_affinity(system: "IrqSystem", irq: int, mask: CpuMask) -> None
     **Errors** EINVAL where none of them is online; EBUSY while it still moves; ENOSPC where none
     has a vector left. It stays where it is then.
     """
-    desc = system.irq_to_desc(irq)
-    async with chip_bus_lock(desc):
+    async with irq_get_desc_buslock(system, irq) as desc:
         await irq_set_affinity_locked(system, desc, mask)
 
 
@@ -201,8 +209,7 @@ async def irq_set_vcpu_affinity(system: "IrqSystem", irq: int, vcpu: VcpuData | 
 
     **Errors** ENOSYS where no level of the interrupt can post.
     """
-    desc = system.irq_to_desc(irq)
-    async with chip_bus_lock(desc):
+    async with irq_get_desc_buslock(system, irq) as desc:
         level = desc.irq_data
         while level.chip.irq_set_vcpu_affinity is None:
             if level.parent is None:

@@ -13,6 +13,7 @@ from .domain import (
 )
 from .errors import IrqError, IrqShortage, MsiMap
 from .irqdesc import IrqAffinityDesc
+from .manage import irq_get_desc_buslock
 from .msi import (
     BusToken,
     MsiDesc,
@@ -115,31 +116,18 @@ async def msi_domain_free_irqs_range(
         domain = _domain(dev, domid)
         descs = [domain.store[index] for index in range(first, last + 1) if index in domain.store]
         for desc in descs:
-            await _check_unused(desc)
+            _refuse_requested(desc)
         await _free_irqs(domain, descs)
 
 
 async def irq_rewrite_msi_msg(system: IrqSystem, irq: int) -> None:
     """Give a device another message for an interrupt that may be firing; see
     :meth:`driver.irq.msi.MsiDomain.rewrite`. **Errors** EINVAL where it is not requested."""
-    desc = system.irq_to_desc(irq)
-    async with chip_bus_lock(desc):
+    async with irq_get_desc_buslock(system, irq) as desc:
         domain = desc.irq_data.domain
         if not isinstance(domain, MsiDomain) or not desc.activated:
             raise IrqError(errno.EINVAL, f"interrupt {irq} has no message; request it first")
         await domain.rewrite(desc.irq_data)
-
-
-async def _check_unused(desc: MsiDesc) -> None:
-    """Wait for a request that is under way; then nobody may have the interrupt requested."""
-    if desc.irq_desc is None:
-        return
-    async with chip_bus_lock(desc.irq_desc):
-        if desc.irq_desc.actions:
-            raise IrqError(
-                errno.EBUSY,
-                f"interrupt {desc.irq_desc.irq} is still requested; call free_irq first",
-            )
 
 
 def _domain(dev: PciDev, domid: MsiDomainId) -> MsiDomain:
@@ -181,7 +169,15 @@ async def _free_irqs(domain: MsiDomain, descs: list[MsiDesc]) -> None:
     for desc in descs:
         if desc.irq_desc is not None:
             async with chip_bus_lock(desc.irq_desc):
+                _refuse_requested(desc)
                 await irq_domain_deactivate_irq(desc.irq_desc)
             irq_domain_free_irqs(desc.irq_desc)
             desc.irq_desc = None
         domain.remove_desc(desc)
+
+
+def _refuse_requested(desc: MsiDesc) -> None:
+    if desc.irq_desc is not None and desc.irq_desc.actions:
+        raise IrqError(
+            errno.EBUSY, f"interrupt {desc.irq_desc.irq} is still requested; call free_irq first"
+        )

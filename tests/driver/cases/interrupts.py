@@ -111,6 +111,26 @@ async def retarget_under_fire_loses_and_doubles_nothing(transport: Transport) ->
 
 
 @case
+async def moved_vector_rings_on_its_new_processor_and_costs_no_request(
+    transport: Transport,
+) -> None:
+    device, (queue,) = await started(transport)
+    adi = await device.create_adi(queue)
+    bell = Bell(transport)
+    vector = await device.alloc_vector(bell, pasid=adi.pasid)
+    system = boot(transport.machine)
+    for number, cpu in enumerate((3, 1, 2), start=1):
+        before = transport.requests
+        await vector.set_affinity(frozenset({cpu}))
+        assert transport.requests == before
+        await fire(transport, queue, adi.pasid, vector)
+        await bell.reach(number)
+        (line,) = (each for each in system.proc_interrupts() if each.irq == vector.irq)
+        assert line.counts[cpu] == 1 and line.hwirq == vector.index
+    await device.close()
+
+
+@case
 async def retarget_keeps_a_masked_vector_masked(transport: Transport) -> None:
     device, (queue,) = await started(transport)
     adi = await device.create_adi(queue)

@@ -13,6 +13,7 @@ from driver.irq import (
     enable_irq,
     free_irq,
     irq_set_vcpu_affinity,
+    pci_ims_free_irq,
     pci_irq_vector,
     request_irq,
     request_threaded_irq,
@@ -176,7 +177,7 @@ def test_event_that_came_while_disabled_dies_with_its_owner():
     run(play())
 
 
-def test_thread_runs_for_each_wakeup_and_is_waited_for():
+def test_thread_runs_once_for_what_came_before_it_began_and_is_waited_for():
     async def play():
         rig, ran = Rig(), []
         place = await rig.ims()
@@ -190,10 +191,12 @@ def test_thread_runs_for_each_wakeup_and_is_waited_for():
         rig.table.ring(place.index)
         assert not ran
         await synchronize_irq(rig.system, place.virq)
-        assert len(ran) == 2
+        assert len(ran) == 1
+        rig.table.ring(place.index)
+        await asyncio.sleep(0)
         rig.table.ring(place.index)
         await disable_irq(rig.system, place.virq)
-        assert len(ran) == 3
+        assert len(ran) == 3, "the second came while the thread was running"
         await enable_irq(rig.system, place.virq)
         rig.table.ring(place.index)
         await free_irq(rig.system, place.virq)
@@ -221,5 +224,35 @@ def test_two_tasks_change_an_interrupt_one_after_the_other():
             disable_irq(rig.system, irq), disable_irq(rig.system, irq), enable_irq(rig.system, irq)
         )
         assert rig.table.log == ["mask"]
+
+    run(play())
+
+
+@pytest.mark.parametrize("first", ["request", "free"])
+def test_request_and_free_at_once_end_with_one_of_them(first):
+    async def play():
+        rig = Rig()
+        place = await rig.ims()
+        desc = rig.system.irq_to_desc(place.virq)
+        await desc.lock.__aenter__()
+        work = {
+            "request": request_irq(rig.system, place.virq, Calls(), name="test"),
+            "free": pci_ims_free_irq(rig.dev, place),
+        }
+        tasks = {}
+        for name in sorted(work, key=lambda each: each != first):
+            tasks[name] = asyncio.create_task(work[name])
+            for _ in range(3):
+                await asyncio.sleep(0)
+        await desc.lock.__aexit__(None, None, None)
+        await tasks[first]
+        sentence, code = {
+            "request": ("call free_irq first", errno.EBUSY),
+            "free": ("was freed meanwhile", errno.EINVAL),
+        }[first]
+        with pytest.raises(IrqError, match=sentence) as caught:
+            await tasks["free" if first == "request" else "request"]
+        assert caught.value.errno == code
+        assert rig.counts()["present"] == rig.counts()["vectors"] == (first == "request")
 
     run(play())

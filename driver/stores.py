@@ -25,7 +25,7 @@ class Store:
     def __init__(self, entries: Entries, name: str, token: BusToken, flags: MsiFlag) -> None:
         self.owners: dict[int, int] = {}
         self._entries = entries
-        self._reachable = True
+        self._unreachable = 0
         chip = IrqChip(
             name,
             irq_mask=self._mask,
@@ -39,28 +39,28 @@ class Store:
     @contextmanager
     def unreachable(self) -> Iterator[None]:
         """Do not touch the device in this block: it has been reset, or does not answer."""
-        self._reachable = False
+        self._unreachable += 1
         try:
             yield
         finally:
-            self._reachable = True
+            self._unreachable -= 1
 
     async def _mask(self, data: IrqData) -> None:
-        if self._reachable:
+        if not self._unreachable:
             control = self._entries.control(self._owner(data))
             await self._entries.set_control(data.hwirq, control | MASK)
             await self._entries.flush(data.hwirq)
 
     async def _unmask(self, data: IrqData) -> None:
-        if self._reachable:
+        if not self._unreachable:
             await self._entries.arm(data.hwirq, _desc(data).msg, self._owner(data))
 
     async def _shutdown(self, data: IrqData) -> None:
-        if self._reachable:
+        if not self._unreachable:
             await self._entries.disarm(data.hwirq, held=data.desc.masked)
 
     async def _write_msi_msg(self, data: IrqData, message: Message) -> None:
-        if not self._reachable:
+        if self._unreachable:
             return
         if message == NO_MESSAGE:
             await self._entries.blank(data.hwirq)

@@ -29,6 +29,7 @@ from .stores import ImsStore, MsixStore
 from .transport import Transport
 from .vector import Handler, Vector, VectorTable
 
+POLL_CYCLES = 64
 EXHAUSTED = frozenset({errno.EBUSY, errno.ENOSPC})
 _DOMAINS = {VectorTable.IMS: MsiDomainId.SECONDARY, VectorTable.MSIX: MsiDomainId.DEFAULT}
 
@@ -51,7 +52,7 @@ class Vectors:
             pci_create_ims_domain(self._dev, template, capabilities.ims_vectors)
         self._first: Vector | None = None
         self._live: set[Vector] = set()
-        self._resets = 0
+        self._resets = self._allocating = 0
         self._strays_before = self._system.strays
 
     @property
@@ -87,6 +88,8 @@ class Vectors:
         with self._stores[VectorTable.IMS].unreachable():
             with self._stores[VectorTable.MSIX].unreachable():
                 await self.release_all()
+                while self._allocating:
+                    await self._transport.sleep(POLL_CYCLES)
                 await self.disown()
 
     def free(self, table: VectorTable) -> int:
@@ -104,35 +107,36 @@ class Vectors:
         """
         if pasid is not None and not 0 <= pasid < self._pasids:
             raise SettingsError(f"a PASID is 0 to {self._pasids - 1}, not {pasid}")
-        resets = self._resets
+        self._allocating += 1
         try:
-            vector = await self._allocate(handler, pasid, table)
+            return await self._allocate(handler, pasid, table)
         except IrqError as error:
-            if error.errno in EXHAUSTED:
-                raise VectorsExhausted(
-                    f"no vector of the {table.value} is left: {error}"
-                ) from error
-            raise
-        self._live.add(vector)
-        if resets != self._resets:
-            with self._stores[table].unreachable():
-                await self.release(vector)
-            raise DeviceGone("the device was reset while it was given a vector")
-        return vector
+            if error.errno not in EXHAUSTED:
+                raise
+            sentence = f"no vector of the {table.value} is left: {error}"
+            raise VectorsExhausted(sentence) from error
+        finally:
+            self._allocating -= 1
 
     async def _allocate(self, handler: Handler, pasid: int | None, table: VectorTable) -> Vector:
+        resets, store = self._resets, self._stores[table]
         if table is VectorTable.IMS:
             place = await pci_ims_alloc_irq(self._dev, MsiInstanceCookie(pasid))
         else:
             place = await pci_msix_alloc_irq_at(self._dev)
         vector = self._vector(table, place, pasid, handler)
         if pasid is not None and table is VectorTable.MSIX:
-            self._stores[table].owners[place.index] = pasid
+            store.owners[place.index] = pasid
         try:
             await vector._request()
         except BaseException:
             await self._free(vector)
             raise
+        self._live.add(vector)
+        if resets != self._resets:
+            with store.unreachable():
+                await self.release(vector)
+            raise DeviceGone("the device was reset while it was given a vector")
         return vector
 
     def _vector(

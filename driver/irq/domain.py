@@ -132,8 +132,6 @@ def irq_domain_alloc_irqs(
 
 def irq_domain_free_irqs(desc: IrqDesc) -> None:
     """Give back an interrupt that nobody has requested and that is not active."""
-    for give_back in desc.after_sync:
-        give_back()
     data = desc.irq_data
     data.domain.free(data)
     data.domain.system.irq_free_desc(desc)

@@ -171,7 +171,7 @@ async def enable_irq(system: "IrqSystem", irq: int) -> None:
             return
         desc.spurious_disabled = False
         # The device may have held another event, which arrives as soon as it is unmasked.
-        pending, desc.pending = desc.pending, False
+        pending = desc.pending
         await irq_enable(desc)
         if pending:
             irq_resend(system, desc)

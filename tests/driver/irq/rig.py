@@ -135,6 +135,7 @@ class Rig:
         self.clock = Clock()
         self.dev = PciDev(self.system, self.clock, REQUESTER)
         self.table = Table(self.host, unlazy=unlazy)
+        self.capacity = self.system.vector_domain.matrix.global_available
         if remapping:
             pci_create_ims_domain(self.dev, self.table.ims(), hwsize)
 
@@ -147,8 +148,15 @@ class Rig:
 
     def counts(self) -> dict[str, int]:
         """Everything that can leak."""
+        matrix = self.system.vector_domain.matrix
         domains = {f"in {each.name}": len(each.store) for each in self.dev.domains.values()}
-        return {**self.system.counts(), **domains, "present": self.host.interrupts.live}
+        return {
+            **self.system.counts(),
+            **domains,
+            "present": self.host.interrupts.live,
+            "unavailable": self.capacity - matrix.global_available,
+            "managed in use": sum(each.managed_allocated for each in matrix.maps),
+        }
 
 
 class Calls:

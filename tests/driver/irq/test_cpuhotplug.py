@@ -89,6 +89,39 @@ def test_managed_interrupt_ends_with_its_last_processor_and_starts_again():
     run(play())
 
 
+def test_managed_interrupt_that_has_ended_is_freed_without_its_device():
+    async def play():
+        rig, calls = Rig(), Calls()
+        managed = IrqAffinityDesc(frozenset({2}), is_managed=True)
+        place = await requested(rig, calls, affdesc=managed)
+        await cpu_down(rig.system, 2)
+        rig.table.log.clear()
+        await free_irq(rig.system, place.virq, calls)
+        await pci_ims_free_irq(rig.dev, place)
+        assert rig.table.log == []
+        await cpu_up(rig.system, 2)
+        assert not any(rig.counts().values())
+
+    run(play())
+
+
+def test_move_that_a_processor_leaves_behind_ends_with_it():
+    async def play():
+        rig, calls = Rig(remapping=False), Calls()
+        await rig.claim()
+        irq = pci_irq_vector(rig.dev, 0)
+        await request_irq(rig.system, irq, calls, name="test")
+        desc = rig.system.irq_to_desc(irq)
+        (old,) = desc.effective_affinity
+        below = desc.irq_data.parent
+        await below.chip.irq_set_affinity(below, rig.system.online - {old})
+        assert rig.counts()["vectors"] == 2
+        await cpu_down(rig.system, old)
+        assert rig.counts()["vectors"] == 1 and old not in desc.effective_affinity
+
+    run(play())
+
+
 def test_managed_interrupt_that_cannot_start_again_waits_for_the_next_processor():
     async def play():
         rig, calls = Rig(), Calls()

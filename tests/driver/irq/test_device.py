@@ -150,6 +150,25 @@ def test_reset_under_allocations_and_frees_leaves_nothing(table, pause):
 
 
 @pytest.mark.parametrize("table", VectorTable)
+@pytest.mark.parametrize("turns", range(1, 12))
+def test_vector_under_way_when_everything_is_given_up_goes_too(table, turns):
+    async def play():
+        host = Host()
+        _, device = await probed(host)
+        tasks = [
+            asyncio.create_task(device.alloc_vector(lambda: None, table=table)) for _ in range(3)
+        ]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await device._vectors.abandon()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            assert isinstance(result, DriverError) or result._freed
+        assert not any(boot(host).counts().values()), boot(host).counts()
+
+    run(play())
+
+
+@pytest.mark.parametrize("table", VectorTable)
 @pytest.mark.parametrize("pause", range(6))
 def test_free_that_is_cancelled_can_be_made_again(table, pause):
     async def play():

@@ -171,6 +171,8 @@ def test_event_that_came_while_disabled_dies_with_its_owner():
         rig.table.ring(index)
         await free_irq(rig.system, irq, calls)
         await request_irq(rig.system, irq, heir, name="heir")
+        await disable_irq(rig.system, irq)
+        await enable_irq(rig.system, irq)
         assert (calls.count, heir.count) == (0, 0)
         assert rig.table.ring(index) and heir.count == 1
 

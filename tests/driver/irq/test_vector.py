@@ -161,6 +161,21 @@ def test_interrupt_without_remapping_moves_by_its_message():
     run(play())
 
 
+@pytest.mark.parametrize("remapping", [True, False])
+def test_silent_interrupt_moves_as_often_as_it_is_told(remapping):
+    async def play():
+        rig = Rig(remapping=remapping)
+        await rig.claim()
+        irq = pci_irq_vector(rig.dev, 0)
+        await request_irq(rig.system, irq, Calls(), name="test")
+        for cpu in (3, 1, 2, 0, 3):
+            await irq_set_affinity(rig.system, irq, frozenset({cpu}))
+            assert rig.system.irq_to_desc(irq).effective_affinity == {cpu}
+            assert rig.counts()["vectors"] == 1
+
+    run(play())
+
+
 def test_interrupt_that_still_moves_gives_ebusy_until_it_has_occurred():
     async def play():
         rig, calls = Rig(remapping=False), Calls()
@@ -233,6 +248,7 @@ def test_managed_interrupt_stays_on_its_processors():
         assert rig.counts()["managed"] == 2
         first = rig.system.irq_to_desc(irq).effective_affinity
         assert first < {1, 2}
+        assert (rig.counts()["managed in use"], rig.counts()["unavailable"]) == (1, 2)
         await irq_set_affinity(rig.system, irq, frozenset({1, 2}) - first)
         assert rig.system.irq_to_desc(irq).effective_affinity == {1, 2} - first
         with pytest.raises(IrqError) as caught:
@@ -250,6 +266,7 @@ def test_managed_interrupt_that_was_freed_keeps_its_vectors_aside():
         irq = await requested(rig, Calls(), affdesc=managed)
         await free_irq(rig.system, irq)
         assert (rig.counts()["managed"], rig.counts()["vectors"]) == (2, 0)
+        assert (rig.counts()["managed in use"], rig.counts()["unavailable"]) == (0, 2)
 
     run(play())
 

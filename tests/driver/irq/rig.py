@@ -93,6 +93,10 @@ class Table:
         await self._note("mask")
         self.open.discard(data.hwirq)
 
+    async def irq_shutdown(self, data: IrqData) -> None:
+        await self._note("shutdown")
+        self.open.discard(data.hwirq)
+
     async def irq_unmask(self, data: IrqData) -> None:
         await self._note("unmask")
         self.open.add(data.hwirq)

@@ -94,7 +94,9 @@ def test_managed_interrupt_that_has_ended_is_freed_without_its_device():
         rig, calls = Rig(), Calls()
         managed = IrqAffinityDesc(frozenset({2}), is_managed=True)
         place = await requested(rig, calls, affdesc=managed)
+        rig.system.irq_to_desc(place.virq).chip.irq_shutdown = rig.table.irq_shutdown
         await cpu_down(rig.system, 2)
+        assert rig.table.log[-2:] == ["shutdown", "blank"]
         rig.table.log.clear()
         await free_irq(rig.system, place.virq, calls)
         await pci_ims_free_irq(rig.dev, place)

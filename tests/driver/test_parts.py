@@ -82,6 +82,25 @@ def test_index_that_is_not_out_cannot_come_back():
         indices.give(1)
 
 
+def test_index_can_be_taken_by_name():
+    indices = Indices(0, 4)
+    assert indices.take(2) == 2
+    with pytest.raises(ValueError, match="2 is allocated"):
+        indices.take(2)
+    indices.give(2)
+    assert [indices.take() for _ in range(4)] == [0, 1, 3, 2]
+    indices.give(1)
+    indices.give(3)
+    assert indices.take(3) == 3 and indices.take() == 1
+
+
+def test_scattered_indices_are_all_handed_out():
+    indices = Indices(10, 17, 3)
+    assert [indices.take() for _ in range(7)] == [10, 13, 16, 12, 15, 11, 14]
+    with pytest.raises(IndexError):
+        indices.take()
+
+
 def test_freed_index_is_used_again_as_late_as_possible():
     indices = Indices(0, 3)
     first = indices.take()

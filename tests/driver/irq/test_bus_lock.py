@@ -147,6 +147,23 @@ def test_request_and_free_whose_command_fails_can_be_made_again():
     run(play())
 
 
+def test_second_handler_whose_command_fails_leaves_the_first():
+    async def play():
+        rig, first = Rig(), Calls()
+        shadow = Shadow(rig)
+        place = await rig.ims()
+        await request_irq(rig.system, place.virq, first, name="a", dev_id=first, shared=True)
+        shadow.fail = True
+        second = Calls()
+        with pytest.raises(DeviceGone):
+            await request_irq(rig.system, place.virq, second, name="b", dev_id=second, shared=True)
+        first.count = second.count = 0
+        assert rig.table.ring(place.index) and (first.count, second.count) == (1, 0)
+        assert rig.system.proc_interrupts()[0].actions == ("a",)
+
+    run(play())
+
+
 def test_two_interrupts_take_turns_on_the_bus():
     async def play():
         rig = Rig()

@@ -155,14 +155,15 @@ def test_vector_under_way_when_everything_is_given_up_goes_too(table, turns):
     async def play():
         host = Host()
         _, device = await probed(host)
-        tasks = [
-            asyncio.create_task(device.alloc_vector(lambda: None, table=table)) for _ in range(3)
-        ]
+        kept = [await device.alloc_vector(lambda: None, table=table) for _ in range(4)]
+        work = [device.alloc_vector(lambda: None, table=table) for _ in range(3)]
+        work += [device.free_vector(kept[0]), kept[1].retarget(), kept[2].mask()]
+        tasks = [asyncio.create_task(each) for each in work]
         for _ in range(turns):
             await asyncio.sleep(0)
         await device._vectors.abandon()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
-            assert isinstance(result, DriverError) or result._freed
+            assert result is None or isinstance(result, DriverError) or result._freed
         assert not any(boot(host).counts().values()), boot(host).counts()
 
     run(play())

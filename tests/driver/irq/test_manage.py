@@ -12,6 +12,7 @@ from driver.irq import (
     disable_irq,
     enable_irq,
     free_irq,
+    irq_set_affinity,
     irq_set_vcpu_affinity,
     pci_ims_free_irq,
     pci_irq_vector,
@@ -19,6 +20,7 @@ from driver.irq import (
     request_threaded_irq,
     synchronize_irq,
 )
+from driver.irq.domain import irq_chip_compose_msi_msg
 
 from .rig import Calls, Rig, run
 
@@ -205,6 +207,27 @@ def test_thread_runs_once_for_what_came_before_it_began_and_is_waited_for():
         assert len(ran) == 4
 
     run(play())
+
+
+def test_chip_that_cannot_move_an_interrupt_gives_einval():
+    async def play():
+        rig = Rig()
+        _, irq = await one(rig, Calls())
+        rig.system.irq_to_desc(irq).chip.irq_set_affinity = None
+        await irq_set_affinity(rig.system, irq, frozenset({1}))
+
+    refused(play(), errno.EINVAL, "the chip of interrupt 24 cannot move it")
+
+
+def test_interrupt_whose_levels_know_no_message_gives_enosys():
+    async def play():
+        rig = Rig()
+        _, irq = await one(rig)
+        data = rig.system.irq_to_desc(irq).irq_data
+        data.parent = None
+        irq_chip_compose_msi_msg(data)
+
+    refused(play(), errno.ENOSYS, "no level of interrupt 24 composes messages")
 
 
 def test_posting_without_remapping_gives_enosys():

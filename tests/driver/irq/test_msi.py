@@ -4,6 +4,7 @@ import errno
 
 import pytest
 
+from driver.errors import DeviceGone
 from driver.irq import (
     MSI_ANY_INDEX,
     IrqError,
@@ -217,6 +218,9 @@ def test_early_activation_that_fails_leaves_nothing():
         with pytest.raises(IrqError) as caught:
             await msi_domain_alloc_irq_at(rig.dev, MsiDomainId.DEFAULT, 0)
         assert caught.value.errno == errno.ENOSPC
+        rig.table.refuse["write"] = DeviceGone("it is gone")
+        with pytest.raises(DeviceGone):
+            await msi_domain_alloc_irq_at(rig.dev, MsiDomainId.DEFAULT, 0)
         assert not any(rig.counts().values())
 
     run(play())

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from driver.errors import DeviceGone
+from driver.indices import Indices
 from driver.irq import (
     IrqAffinityDesc,
     IrqError,
@@ -179,6 +180,36 @@ def test_device_that_fails_a_rewrite_keeps_its_vector(remapping):
         assert rig.counts() == before
         assert rig.system.irq_to_desc(irq).effective_affinity == here
         assert rig.table.ring(0) and calls.count == 1
+
+    run(play())
+
+
+def test_device_that_fails_a_move_to_where_it_is_keeps_its_vector():
+    async def play():
+        rig, calls = Rig(remapping=False), Calls()
+        await rig.claim()
+        irq = pci_irq_vector(rig.dev, 0)
+        await request_irq(rig.system, irq, calls, name="test")
+        before = rig.counts()
+        rig.table.refuse["write"] = DeviceGone("it is gone")
+        with pytest.raises(DeviceGone):
+            await irq_set_affinity(rig.system, irq, rig.system.online)
+        assert rig.counts() == before and rig.table.ring(0) and calls.count == 1
+
+    run(play())
+
+
+def test_numbers_that_are_used_up_leave_nothing():
+    async def play():
+        rig = Rig()
+        rig.system._numbers = Indices(24, 25)
+        place = await rig.ims()
+        before = rig.counts()
+        with pytest.raises(IrqError, match="interrupt numbers are in use") as caught:
+            await rig.ims()
+        assert caught.value.errno == errno.ENOSPC and rig.counts() == before
+        await pci_ims_free_irq(rig.dev, place)
+        assert (await rig.ims()).virq == place.virq
 
     run(play())
 

@@ -259,6 +259,18 @@ def test_managed_interrupt_stays_on_its_processors():
     run(play())
 
 
+def test_move_to_where_it_is_does_nothing_to_a_managed_interrupt():
+    async def play():
+        rig = Rig()
+        managed = IrqAffinityDesc(frozenset({1, 2}), is_managed=True)
+        irq = await requested(rig, Calls(), affdesc=managed)
+        vector = cfg_of(rig, irq).vector
+        await irq_set_affinity(rig.system, irq, frozenset({1, 2}))
+        assert cfg_of(rig, irq).vector == vector and rig.counts()["vectors"] == 1
+
+    run(play())
+
+
 def test_managed_interrupt_that_was_freed_keeps_its_vectors_aside():
     async def play():
         rig = Rig()

@@ -6,7 +6,6 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..flow.arbiter import Arbiter
 from ..flow.share import Share
-from ..flow.slice import Slice
 from ..interrupts.records import Check, Event
 from ..pcie.records import ReadChunk, ReadCommand, Settings, WriteCommand
 from ..queues.abandon import Abandon
@@ -14,6 +13,7 @@ from ..queues.records import Done, ErrorRecord, Work
 from ..regs import Config
 from ..regs.descriptor import Opcode
 from ..tlp.records import Packet, packet_stream
+from ..tlp.slice import Slice
 from .batch import BatchUnit
 from .decode import Decode
 from .execute import Execute

@@ -6,11 +6,11 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..flow.block_memory import BlockMemory
 from ..flow.packet_slice import PacketSlice
-from ..flow.slice import Slice
 from ..pcie.records import ReadChunk, WriteCommand
 from ..regs import Config
 from ..regs.descriptor import Flag, Opcode, Status
 from ..tlp.records import packet_stream
+from ..tlp.slice import Slice
 from .apply import Apply
 from .crc import Crc
 from .delta import WORD

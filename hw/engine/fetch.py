@@ -5,11 +5,11 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..flow.block_memory import BlockMemory
-from ..flow.slice import Slice
 from ..pcie.records import ReadChunk, ReadCommand, ReadStatus
 from ..regs import Config
 from ..regs.descriptor import DESCRIPTOR_BYTES
 from ..tlp.records import Tenant, packet_stream
+from ..tlp.slice import Slice
 
 AHEAD = 8
 """Members that are asked for ahead; there is room for all of them."""

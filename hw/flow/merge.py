@@ -4,12 +4,12 @@ from amaranth import *
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
+from ..tlp.slice import Slice
 from .arbiter import Arbiter
-from .slice import Slice
 
 
 class Merge(Component):
-    """An :class:`.arbiter.Arbiter` whose output goes through a :class:`.slice.Slice`.
+    """An :class:`.arbiter.Arbiter` whose output goes through a :class:`hw.tlp.slice.Slice`.
 
     **Timing**: one clock; a beat per clock. What hangs on the inputs ends here.
 

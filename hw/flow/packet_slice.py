@@ -9,7 +9,7 @@ from ..tlp.records import packet_stream
 class PacketSlice(Component):
     """Cut every path through a stream of packets, forward and back.
 
-    It is a :class:`.slice.Slice` that holds one header only.
+    It is a :class:`hw.tlp.slice.Slice` that holds one header only.
 
     **Timing**: one clock, and a beat per clock; a packet begins when the one before it has gone, so
     2 clocks after its last beat was taken at the earliest.

@@ -6,8 +6,8 @@ from amaranth.lib.data import StructLayout
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
+from ..tlp.slice import Slice
 from .arbiter import Arbiter
-from .slice import Slice
 
 
 def _ends(port):

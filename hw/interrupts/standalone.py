@@ -7,8 +7,8 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..csr.bus import Access
-from ..flow.slice import Slice
 from ..regs.config import Config
+from ..tlp.slice import Slice
 from .records import Check, Event, Message
 from .store import MessageStore, StoreSignature
 

@@ -5,9 +5,9 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
-from ..flow.slice import Slice
 from ..regs import Config
 from ..tlp.records import Packet, packet_stream
+from ..tlp.slice import Slice
 from .records import ReadChunk, ReadStatus
 
 

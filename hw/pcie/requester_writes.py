@@ -6,9 +6,9 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..flow.dw_banks import DwBanks
-from ..flow.slice import Slice
 from ..regs import Config
 from ..tlp.records import Kind, Packet, Request, packet_stream
+from ..tlp.slice import Slice
 from .records import Settings, WriteCommand
 from .requester_split import PacketRecord, WriteSplitter
 

@@ -60,8 +60,8 @@ class ReadBuffers(Component):
         m = Module()
         engines = self._config.engines
         granted, grant = Signal(engines), Signal(engines)
-        # What a grant leaves over is known four clocks later.
-        recent = Signal(3)
+        # What a grant leaves over is known three clocks later.
+        recent = Signal(2)
         m.d.sync += recent.eq(Cat(recent[1:], grant.any()))
         asking = Signal(engines)
         for index, (source, target) in enumerate(zip(self.i, self.o, strict=True)):
@@ -111,12 +111,9 @@ class ReadBuffers(Component):
         beyond, room = [], 0
         for group in groups:
             own, allowed = group.flags.read_buffers_reserved, group.flags.read_buffers_allowed
-            used = Signal(most)
+            used = sum(Mux(group.engines[index], count, 0) for index, count in enumerate(counts))
             over, within, below = Signal(most), Signal(), Signal()
             m.d.sync += [
-                used.eq(
-                    sum(Mux(group.engines[index], count, 0) for index, count in enumerate(counts))
-                ),
                 over.eq(Mux(used > own, used - own, 0)),
                 within.eq((used < own) | (all_reserved & (used == 0))),
                 below.eq((used < allowed) | (allowed == 0)),

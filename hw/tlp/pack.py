@@ -4,9 +4,9 @@ from amaranth import *
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
-from ..flow.slice import Slice
 from .header import completion_dws, prefix_dw, request_dws
 from .records import Completion, Kind, Request, Status, Wire, packet_stream, wire_stream
+from .slice import Slice
 
 HEADER_DWS = 5
 """A prefix and the longest header."""

@@ -4,10 +4,10 @@ from amaranth import *
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
-from ..flow.slice import Slice
 from .decode import Decoded, Flow, HeaderDecoder, HeaderRecords, RawHeader, Verdict
 from .pack import HEADER_DWS, swap_bytes
 from .records import Completion, Request, Wire, packet_stream, wire_stream
+from .slice import Slice
 
 
 class Rejected(data.Struct):

@@ -8,8 +8,8 @@ from hw.flow.arbiter import Arbiter
 from hw.flow.merge import Merge
 from hw.flow.packet_fifo import PacketFifo
 from hw.flow.share import Share
-from hw.flow.slice import Slice
 from hw.tlp.records import Packet
+from hw.tlp.slice import Slice
 
 from .streams import WATCHDOG, Sink, offer, simulate
 

@@ -5,9 +5,9 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hw.flow.slice import Slice
 from hw.interrupts.standalone import Outlet, rtlil_of
 from hw.regs.config import Config
+from hw.tlp.slice import Slice
 
 
 @pytest.mark.parametrize("kind", [Slice, Outlet])

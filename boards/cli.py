@@ -16,6 +16,7 @@ from hw.regs.config import IMS_MAX
 from hw.regs.document import c_header, markdown
 
 from . import generated
+from .options import BoardName, Whole, need_room_for_results
 from .tools import ToolError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ click.rich_click.TEXT_MARKUP = "markdown"
 click.rich_click.SHOW_ARGUMENTS = True
 click.rich_click.COMMAND_GROUPS = {
     "tocsin": [
-        {"name": "See it work", "commands": ["demo"]},
+        {"name": "See it work", "commands": ["demo", "compare"]},
         {"name": "Measure it", "commands": ["bench", "synth"]},
         {"name": "Wear it out", "commands": ["soak"]},
         {"name": "Put it on a board", "commands": ["boards", "build", "program"]},
@@ -33,63 +34,6 @@ click.rich_click.COMMAND_GROUPS = {
         {"name": "Look things up", "commands": ["registers", "generate", "version"]},
     ]
 }
-
-
-class Whole(click.ParamType[int]):
-    """A whole number within limits, both inclusive."""
-
-    name = "N"
-
-    def __init__(self, low: int, high: int) -> None:
-        self.low, self.high = low, high
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """The number, or a sentence that says what is allowed."""
-        try:
-            number = int(str(value))
-        except ValueError:
-            number = None
-        if number is None or not self.low <= number <= self.high:
-            name = param.opts[0] if param is not None else "the option"
-            message = f"{name} takes a whole number from {self.low} to {self.high}, not {value!r}."
-            raise click.UsageError(message, ctx)
-        return number
-
-
-class BoardName(click.ParamType["Board"]):
-    """A board of the registry."""
-
-    name = "BOARD"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> "Board":
-        """The board of that name, or a sentence that says which there are."""
-        from .board import Board
-        from .registry import BOARDS
-
-        if isinstance(value, Board):
-            return value
-        if str(value) not in BOARDS:
-            raise click.UsageError(
-                f"There is no board {str(value)!r}; there are {', '.join(BOARDS)}.", ctx
-            )
-        return BOARDS[str(value)]
-
-
-def need_room_for_results() -> None:
-    """Refuse, before anything is done, where the folder of results cannot be written."""
-    folder = Path("build")
-    try:
-        folder.mkdir(exist_ok=True)
-    except FileExistsError:
-        raise click.UsageError("Results go into build/, but build is not a folder.") from None
-    except OSError as error:
-        raise click.UsageError(f"Results go into build/, which fails: {error}.") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise click.UsageError("Results go into build/, which cannot be written.")
 
 
 LONGEST_MINUTES = 7 * 24 * 60
@@ -198,6 +142,56 @@ def demo(
         sys.exit(play_on_board(plan, tether, board))
     assert board is not None
     sys.exit(play_on_simulated(plan, board, noise=noise, waves=waves))
+
+
+@tocsin.command()
+@click.option(
+    "--adis",
+    type=Whole(1, 16_000),
+    default=3000,
+    show_default=True,
+    help="About how many are alive at once when the day is busiest, if none is refused.",
+)
+@click.option(
+    "--cpus",
+    type=Whole(1, 256),
+    default=96,
+    show_default=True,
+    help="Processors of the machine, with 203 vectors each.",
+)
+@click.option(
+    "--share",
+    type=Whole(1, 8),
+    default=8,
+    show_default=True,
+    help="Vectors of an ADI where all are claimed at probe.",
+)
+@click.option(
+    "--seed", type=Whole(0, 2**31 - 1), default=1, show_default=True, help="Of everything random."
+)
+def compare(adis: int, cpus: int, share: int, seed: int) -> None:
+    """
+    See what message storage and late allocation are worth.
+
+    Over a day ADIs come and go, most of them around noon. Each wants a vector or two at once,
+    and up to eight in all as its tenant's demand becomes known. The same fleet is served three
+    ways: with shares of 2048 MSI-X vectors that are all claimed at probe, with MSI-X vectors that
+    are allocated on demand, and with 16,128 vectors in message storage, allocated on demand.
+
+    Every vector goes through the interrupt subsystem, from the device's table to a processor, and
+    rings when it is taken and when it is given back. Nothing of the device is simulated but its
+    tables.
+
+    Ends with one line for scripts; writes `build/compare.json`, and pictures of the day into
+    `build/compare.html`. The same seed gives the same figures. Exits with 1 if a bell was lost, or
+    if anything is still in use after the day.
+    """
+    from sim.compare.plan import Plan
+
+    from .compare import play
+
+    need_room_for_results()
+    sys.exit(play(Plan(adis=adis, cpus=cpus, share=share, seed=seed)))
 
 
 @tocsin.command()

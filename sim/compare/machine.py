@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import cast
 
 from driver.config_space import map_function
-from driver.discovery import discover
+from driver.discovery import Capabilities, discover
 from driver.entries import ImsEntries, MsixEntries
 from driver.irq import MsiMap, PciDev, boot, free_irq, request_irq
-from driver.stores import ImsStore, MsixStore
+from driver.stores import ImsStore, MsixStore, Store
 from driver.transport import Transport
 from hw.regs import Config
 
@@ -41,6 +41,8 @@ class Machine:
     -------
     system, dev
         The interrupt subsystem, and the device in it.
+    paper
+        The device itself.
     capacity
         Vectors of all processors.
     ims, msix
@@ -53,30 +55,30 @@ class Machine:
         Events that did not call the handler of their vector once.
     """
 
-    def __init__(self, config: Config, cpus: int) -> None:
-        self._host = Host(config.message_window, cpus=cpus)
-        self._paper = Paper(config, self._host)
-        self._transport = cast(Transport, self._paper)
-        self.system = boot(self._host)
+    def __init__(self, host: Host, paper: Paper, found: Capabilities) -> None:
+        transport = cast(Transport, paper)
+        self.paper = paper
+        self.system = boot(host)
         self.capacity = self.system.vector_domain.matrix.global_available
-        self.dev = PciDev(self.system, self._transport, REQUESTER)
+        self.dev = PciDev(self.system, transport, REQUESTER)
+        self.ims = ImsStore(ImsEntries(transport, found))
+        self.msix = MsixStore(MsixEntries(transport, found))
         self.in_use = self.lost = 0
         self.requests = {"allocate": 0, "free": 0}
+        self._host = host
 
     @classmethod
     async def probe(cls, plan: Plan) -> "Machine":
         """A machine whose device was found; nothing of it is in use yet."""
         config = Config(ims_vectors=plan.ims_vectors, msix_vectors=plan.msix_vectors)
-        machine = cls(config, plan.cpus)
-        transport = machine._transport
-        found = await discover(transport, await map_function(transport))
-        machine.ims = ImsStore(ImsEntries(transport, found))
-        machine.msix = MsixStore(MsixEntries(transport, found))
-        return machine
+        host = Host(config.message_window, cpus=plan.cpus)
+        paper = Paper(config, host)
+        transport = cast(Transport, paper)
+        return cls(host, paper, await discover(transport, await map_function(transport)))
 
     async def request(self, held: Held) -> None:
         """Bring a vector into use: request_irq. If that fails, everything is as before."""
-        owners = self.msix.owners if held.table == "msix" else self.ims.owners
+        owners = self._store(held).owners
         if held.pasid is not None:
             owners[held.place.index] = held.pasid
         name = f"tocsin-{held.table}-{held.place.index}"
@@ -92,25 +94,27 @@ class Machine:
         """Take a vector out of use: free_irq."""
         with self.counted("free"):
             await free_irq(self.system, held.place.virq, held)
-        owners = self.msix.owners if held.table == "msix" else self.ims.owners
-        owners.pop(held.place.index, None)
+        self._store(held).owners.pop(held.place.index, None)
         self.in_use -= 1
+
+    def _store(self, held: Held) -> Store:
+        return self.msix if held.table == "msix" else self.ims
 
     def ring(self, held: Held) -> None:
         """Let an event of its ADI happen, which has to call its handler."""
         assert held.pasid is not None
         before = held.bells
-        self._paper.ring(held.table, held.place.index, held.pasid)
+        self.paper.ring(held.table, held.place.index, held.pasid)
         self.lost += held.bells != before + 1
 
     @contextmanager
     def counted(self, purpose: str) -> Iterator[None]:
         """Count requests to the device in this block."""
-        before = self._paper.requests
+        before = self.paper.requests
         try:
             yield
         finally:
-            self.requests[purpose] += self._paper.requests - before
+            self.requests[purpose] += self.paper.requests - before
 
     @property
     def reserved(self) -> int:
@@ -131,7 +135,7 @@ class Machine:
             "in use": self.in_use,
             "unavailable": self.capacity - matrix.global_available,
             "present": self._host.interrupts.live,
-            "unmasked": self._paper.unmasked,
+            "unmasked": self.paper.unmasked,
             "owners of entries": len(self.msix.owners) + len(self.ims.owners),
             "misdirected": self._host.interrupts.misdirected,
         }

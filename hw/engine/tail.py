@@ -68,7 +68,7 @@ class Tail(Component):
         m.submodules.waiting = waiting = SyncFIFO(width=Ending.as_shape().size, depth=ENDINGS)
         # The numbers of the job that comes next, and of the oldest one.
         newest, oldest = Signal(range(2 * ENDINGS)), Signal(range(2 * ENDINGS))
-        m.submodules.writes = writes = SyncFIFO(width=len(newest), depth=WRITES)
+        m.submodules.writes = writes = SyncFIFO(width=len(newest), depth=WRITES + 2)
         dropped = Signal(2 * ENDINGS)
         job, held = self.ended, Signal()
         m.d.comb += [
@@ -84,8 +84,8 @@ class Tail(Component):
             self.o_event.p.ims.eq(job.ims),
             self.o_event.p.completion.eq(1),
         ]
-        # A clock late, so there is room for one more.
-        m.d.sync += self.full.eq(writes.level >= WRITES - 2)
+        # A clock late, so there is room for more.
+        m.d.sync += self.full.eq(writes.level >= WRITES)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += newest.eq(newest + 1)
         with m.If(waiting.r_en):

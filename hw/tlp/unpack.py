@@ -38,7 +38,8 @@ class Window(Component):
     -------
     i, o : ``In``, ``Out(wire_stream(data_width))``
     header : ``Out(32 * HEADER_DWS)``
-        The first DWs of the TLP as they stand on the wire; valid with its first beat.
+        The first DWs of the TLP as they stand on the wire, with zeros after its end; valid with its
+        first beat.
     """
 
     def __init__(self, data_width: int):
@@ -57,12 +58,14 @@ class Window(Component):
         # Index 0 is the oldest beat; beats move up whenever there is room.
         beats = [Signal(Wire(self._width), name=f"beat_{k}") for k in range(depth)]
         valid, room, ended = Signal(depth), Signal(depth), Signal(depth)
+        # Beats that belong to the TLP which the oldest one begins, as far as they are here.
+        own = Signal(depth)
         inside, keep = Signal(), Signal()
         m.d.comb += [
             keep.eq(self.i.valid & (inside | self.i.p.first)),
             self.o.payload.eq(beats[0]),
             self.o.valid.eq(valid[0] & (~beats[0].first | valid.all() | ended.any())),
-            self.header.eq(Cat(beat.data for beat in beats)),
+            self.header.eq(Cat(Mux(own[k], beat.data, 0) for k, beat in enumerate(beats))),
             room[0].eq(~valid[0] | (self.o.valid & self.o.ready)),
             self.i.ready.eq(room[-1]),
         ]
@@ -72,6 +75,7 @@ class Window(Component):
             # There may be gaps between the beats, and what lies beyond one does not count.
             end = beat.last | beat.first if k else beat.last
             m.d.comb += ended[k].eq(valid[: k + 1].all() & end)
+            m.d.comb += own[k].eq(own[k - 1] & valid[k] & ~beat.first if k else beat.first)
             if k:
                 m.d.comb += room[k].eq(~valid[k] | room[k - 1])
             with m.If(room[k]):

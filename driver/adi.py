@@ -17,6 +17,7 @@ from .errors import (
     OperationTimeout,
     SettingsError,
 )
+from .holding import Holding
 from .limits import Limits
 from .operation import Operation
 from .queues import Queue
@@ -46,8 +47,8 @@ class Adi(Verbs):
     -------
     queue, pasid, vectors
         What it consists of.
-    records
-        Its places for completion records.
+    records, submissions
+        Its places for completion records; whether submissions are held.
     submitted, completed, bells, retries
         Descriptors submitted; those whose bell or drain has reported them; messages received;
         submissions that were tried again because the queue was full. At rest, and unless a
@@ -82,7 +83,8 @@ class Adi(Verbs):
         self.records = Records(transport, pasid)
         self._buffers: list[Buffer] = []
         self._waiting: list[dict[Operation[Any], None]] = []
-        self._busy = self._submitting = self._held = 0
+        self._busy = 0
+        self.submissions = Holding(transport)
         self._revocable = revocable
         self._closed = False
 
@@ -130,8 +132,7 @@ class Adi(Verbs):
         the ADI has gone with it.
         """
         try:
-            while self._held:
-                await self._transport.sleep(BUSY_POLL_CYCLES)
+            await self.submissions.released()
             self._refuse(descriptor, vector, check)
         except BaseException:
             if release is not None and not self._closed:
@@ -143,7 +144,7 @@ class Adi(Verbs):
             self._transport, descriptor, record, limit, self._expire, self._desert, release
         )
         self._waiting[vector][operation] = None
-        self._submitting += 1
+        self.submissions.under_way += 1
         try:
             await self._send(operation, vector)
         except (Exception, GeneratorExit):
@@ -158,7 +159,7 @@ class Adi(Verbs):
                 self._desert(operation)
             raise
         finally:
-            self._submitting -= 1
+            self.submissions.under_way -= 1
         self.submitted += 1
         return operation
 
@@ -199,26 +200,13 @@ class Adi(Verbs):
         Submissions that are under way come first, and later ones wait until it is over: what
         becomes of a descriptor that arrives in the middle of an abort nobody says (DSA §3.15).
         """
-        self.hold()
+        self.submissions.hold()
         try:
-            await self.settled()
+            await self.submissions.settled()
             await self._quiesce(Command.ABORT_PASID)
             self._settle(OperationAborted("the operation was aborted"))
         finally:
-            self.go_on()
-
-    def hold(self) -> None:
-        """Let no more submissions begin until :meth:`go_on` was called as often as this."""
-        self._held += 1
-
-    def go_on(self) -> None:
-        """Let submissions begin again."""
-        self._held -= 1
-
-    async def settled(self) -> None:
-        """Wait for submissions that are under way."""
-        while self._submitting:
-            await self._transport.sleep(BUSY_POLL_CYCLES)
+            self.submissions.go_on()
 
     async def resubmit(self) -> None:
         """Submit again what was refused because its handle was revoked; nothing of it was done.
@@ -256,8 +244,8 @@ class Adi(Verbs):
     async def _expire(self, operation: Operation[Any]) -> None:
         """An operation's time is up: drain, then tell a lost bell from lost work."""
         await self.drain()
-        while self._held:
-            await self._transport.sleep(BUSY_POLL_CYCLES)
+        while self.submissions.held:  # perhaps to submit this one again
+            await self.submissions.released()
             await self.drain()
         if operation.done:
             return
@@ -313,7 +301,7 @@ class Adi(Verbs):
     async def close(self) -> None:
         """Take no more submissions; wait for those under way and for deserted ones, then drain."""
         self._closed = True
-        while self._busy or self._submitting:
+        while self._busy or self.submissions.under_way:
             await self._transport.sleep(BUSY_POLL_CYCLES)
         await self.drain()
 

@@ -96,7 +96,7 @@ class Adis:
         """The device has revoked interrupt handles: hold submissions, and renew them."""
         held = list(self._live)
         for adi in held:
-            adi.hold()
+            adi.submissions.hold()
         self._transport.start(self._renew(held))
 
     async def _renew(self, held: list[Adi]) -> None:
@@ -104,14 +104,14 @@ class Adis:
         try:
             async with self._renewing:
                 for adi in held:
-                    await adi.settled()
+                    await adi.submissions.settled()
                 await self._vectors.renew_handles()
                 for adi in held:
                     if adi in self._live:
                         await adi.resubmit()
         finally:
             for adi in held:
-                adi.go_on()
+                adi.submissions.go_on()
 
     async def _dismantle(self, adi: Adi) -> None:
         for vector in adi.vectors:

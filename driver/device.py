@@ -156,9 +156,9 @@ class Device:
     ) -> list[Queue]:
         """Configure queues 0, 1, … as given, enable the device, and enable these queues.
 
-        Without ``settings``, all queues are taken as they were configured by somebody else: those
-        of a virtual device are. Dedicated queues stay disabled: :meth:`create_adi` gives them their tenant. One that the
-        host uses itself is enabled by :meth:`driver.queues.Queue.enable`.
+        Without ``settings``, queues are taken as somebody else has configured them (a virtual
+        device's). Dedicated ones stay disabled: :meth:`create_adi` gives them their tenant, and
+        :meth:`driver.queues.Queue.enable` enables one that the host uses itself.
         """
         if settings is None:
             settings = [await queue.adopt() for queue in self.queues]

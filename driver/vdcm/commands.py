@@ -23,6 +23,7 @@ _QUEUES = frozenset(
     {Command.DISABLE_QUEUE, Command.DRAIN_QUEUE, Command.ABORT_QUEUE, Command.RESET_QUEUE}
 )
 
+
 class Refused(Exception):  # noqa: N818
     """A command ends with an error code."""
 

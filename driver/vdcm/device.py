@@ -78,9 +78,7 @@ class VirtualDevice:
         self._bar0: Image = layout.bar0_image()
         self._reset_config, self._reset_bar0 = self._config.save(), self._bar0.save()
         interrupts = Interrupts(device, layout.vectors, self._host_owner)
-        self.msix = VirtualMsix(
-            transport, layout, self._bar0, self._config, interrupts, deliver
-        )
+        self.msix = VirtualMsix(transport, layout, self._bar0, self._config, interrupts, deliver)
         self.portals = Portals(queue, exclusive=layout.exclusive)
         self.queue = VirtualQueue(device, queue, layout, self._bar0, pasids, self.portals)
         self._commands = VirtualCommands(self)

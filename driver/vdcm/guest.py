@@ -75,7 +75,7 @@ class Guest:
         self.pasids.release()
 
     async def migrate(self, composer: Composer, queue: Queue) -> None:
-        """Go on with a queue of another device, or with another one of the same.
+        """Go on with another queue of a composer's device.
 
         Processors stop; the device is suspended; vectors, queue and registers are made anew over
         there; processors go on, and find that their interrupt handles have been revoked.

@@ -6,8 +6,8 @@ from hw.regs import Config, Register, Space
 from hw.regs.bar0 import bar0
 from hw.regs.bar2 import PAGE_BYTES, PORTALS_PER_QUEUE
 from hw.regs.capabilities import constants
-from hw.regs.configspace import MSIX, PCIE, capabilities, config_space
 from hw.regs.configspace import BYTES as CONFIG_BYTES
+from hw.regs.configspace import MSIX, PCIE, capabilities, config_space
 
 from ..discovery import Capabilities
 from ..settings import FIELDS, Mode, QueueSettings

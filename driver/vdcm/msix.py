@@ -136,9 +136,7 @@ class VirtualMsix:
         async with self._lock:
             await self.interrupts.set_irqs(nothing, MSIX_IRQ_INDEX, 0, 0)
             self._owners.clear()
-        return {number: bool(bits >> number & 1) for number in backed} | {
-            number: True for number in self._held
-        }
+        return {n: bool(bits >> n & 1) for n in backed} | dict.fromkeys(self._held, True)
 
     async def resume(self, saved: dict[int, bool]) -> None:
         """Vectors for what :meth:`withdraw` has returned elsewhere; held events stay held."""

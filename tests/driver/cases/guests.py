@@ -230,7 +230,7 @@ async def handles_of_a_guest_are_indices_of_the_host(transport: Transport) -> No
 @case
 async def error_without_a_record_reaches_its_guest(transport: Transport) -> None:
     """In the guest's own terms: its queue, its PASID."""
-    composer, (other, queue) = await host(transport, SHARED, SHARED)
+    composer, (_, queue) = await host(transport, SHARED, SHARED)
     guests = [await Guest.boot(composer, queue) for _ in range(2)]
     (device, virtual), (bystander, _) = [await inside(guest) for guest in guests]
     pasid = guests[0].allocate_pasid()

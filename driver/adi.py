@@ -49,6 +49,8 @@ class Adi(Verbs):
         What it consists of.
     records, submissions
         Its places for completion records; whether submissions are held.
+    resubmitted
+        Descriptors submitted again because their interrupt handle had been revoked.
     submitted, completed, bells, retries
         Descriptors submitted; those whose bell or drain has reported them; messages received;
         submissions that were tried again because the queue was full. At rest, and unless a
@@ -76,7 +78,7 @@ class Adi(Verbs):
         self.vectors: list[Vector] = []
         self.submitted = 0
         self.completed = 0
-        self.retries = 0
+        self.retries = self.resubmitted = 0
         self._transport = transport
         self._commands = commands
         self._timeouts = timeouts
@@ -221,6 +223,7 @@ class Adi(Verbs):
                 if refused and operation.handle != current:
                     operation.record.clear()
                     self.queue.retire()
+                    self.resubmitted += 1
                     await self._send(operation, number)
 
     def rung(self, vector: int) -> None:

@@ -139,7 +139,8 @@ class Layout:
             "offsets": registers["offsets"].unpack(constants(self._config)["offsets"])
             | {"ims": 0, "perfmon": 0},
         }
-        return {name: registers[name].pack(**values) for name, values in fields.items()}
+        present = {name: values for name, values in fields.items() if name in registers}
+        return {name: registers[name].pack(**values) for name, values in present.items()}
 
     def _config_registers(self) -> list[Register]:
         """The header and the capabilities that a guest gets, linked anew."""

@@ -4,14 +4,14 @@ import random
 
 import pytest
 
-from driver import Adi, Nop
+from driver import Adi, Nop, QueueSettings
 from driver.errors import DriverError
 from driver.transport import Transport
 from driver.vdcm import ComposeError, Guest
 from hw.regs.commands import Command
 
 from .guests import host, inside, leave, shut_down
-from .registry import DEDICATED, SHARED, balanced, case, copy
+from .registry import DEDICATED, SHARED, balanced, case, copy, settle
 
 MOVES = 4
 
@@ -172,3 +172,37 @@ async def guest_cannot_take_more_than_its_table_has(transport: Transport) -> Non
     assert composer.device.free_vectors() == free - 3
     await shut_down(guest, device)
     await leave(composer, free)
+
+
+async def _moves_amid_submissions(transport: Transport, settings: QueueSettings) -> None:
+    """Descriptors are encoded before the move and arrive after it, with handles of before."""
+    composer, queues = await host(transport, settings, settings)
+    free = composer.device.free_vectors()
+    guest = await Guest.boot(composer, queues[0])
+    device, virtual = await inside(guest)
+    adi = await device.create_adi(virtual)
+    old = adi.vectors[0].handle
+    await guest.pause()
+    tasks = [transport.start(adi.submit(Nop())) for _ in range(3)]
+    await settle(transport, 100)  # they wait for a processor that runs
+    await guest.migrate(composer, queues[1])
+    operations = [await task.join() for task in tasks]
+    for operation in operations:
+        await operation.wait()
+        assert operation.handle == adi.vectors[0].handle != old
+    await balanced(adi)
+    assert adi.resubmitted == len(operations)
+    await shut_down(guest, device)
+    await leave(composer, free)
+
+
+@case
+async def work_with_a_revoked_handle_is_submitted_again(transport: Transport) -> None:
+    await _moves_amid_submissions(transport, SHARED)
+
+
+@case
+async def work_with_a_revoked_handle_is_submitted_again_to_a_dedicated_queue(
+    transport: Transport,
+) -> None:
+    await _moves_amid_submissions(transport, DEDICATED)

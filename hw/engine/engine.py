@@ -20,6 +20,7 @@ from .execute import Execute
 from .finish import Finish
 from .front import Front, unwanted
 from .intake import Intake
+from .records import Job
 from .tail import Tail
 
 
@@ -127,8 +128,10 @@ class Engine(Component):
                 m.d.sync += getattr(part.abandon, name).eq(getattr(self.abandon, name))
         job, ended = execute.job, tail.ended
         ends_batch = ended.opcode == Opcode.BATCH
-        # Two clocks late; what it has begun by then ends before whoever abandons is told so.
-        m.d.sync += execute.stop.eq(unwanted(m, front.abandon, job))
+        # A clock late as well; Execute is not at it yet when it takes a job.
+        current = Signal(Job)
+        m.d.comb += current.eq(Mux(front.o.ready, front.o.p, job))
+        m.d.sync += execute.stop.eq(unwanted(m, front.abandon, current))
         m.d.comb += [
             decode.user_interrupts.eq(self.user_interrupts),
             decode.pasid_privileged.eq(self.settings.pasid_privileged),

@@ -67,7 +67,7 @@ class Vectors:
             template = self._stores[VectorTable.IMS].template
             pci_create_ims_domain(self._dev, template, capabilities.ims_vectors)
         self._first: Vector | None = None
-        self._live: set[Vector] = set()
+        self._live: dict[Vector, None] = {}
         self._resets = self._allocating = 0
         self._strays_before = self._system.strays
 
@@ -156,7 +156,7 @@ class Vectors:
         except BaseException:
             await self._free(vector)
             raise
-        self._live.add(vector)
+        self._live[vector] = None
         if self.revocable:
             try:
                 vector.handle = await self._commands.execute(Command.REQUEST_HANDLE, vector.index)
@@ -185,7 +185,7 @@ class Vectors:
             await vector._release(self._stores[vector.table])
         finally:
             if vector._freed and vector in self._live:
-                self._live.discard(vector)
+                del self._live[vector]
                 await self._free(vector)
 
     async def _free(self, vector: Vector) -> None:

@@ -27,7 +27,7 @@ class EntryCache(Component):
     look : ``In(1)``
     hit : ``Out(1)``, entry : ``Out(CachedEntry)``
     fill : ``In(1)``, fresh : ``In(CachedEntry)``
-        Keep this entry at ``index``, instead of another of its set.
+        After a look that hit nothing: keep this entry at ``index``, instead of another of its set.
     drop : ``In(1)``
         Forget the entry that was hit.
     wipe : ``In(1)``
@@ -55,7 +55,7 @@ class EntryCache(Component):
         ways, place = geometry.ways, geometry.set_of(self.index)
         mark = data.StructLayout({"valid": 1, "tag": geometry.tag_bits})
         marks = data.ArrayLayout(mark, ways)
-        m.submodules.tags = tags = BlockMemory(geometry.sets, marks.size, mark.size)
+        m.submodules.tags = tags = BlockMemory(geometry.sets, marks.size)
         m.submodules.entries = entries = BlockMemory(
             geometry.sets * ways, CachedEntry.as_shape().size
         )
@@ -87,13 +87,17 @@ class EntryCache(Component):
             entries.read_address.eq(Cat(way[: (ways - 1).bit_length()], place)),
             entries.write_data.eq(self.fresh),
             entries.write.eq(self.fill),
-            tags.write.eq(
-                Mux(self.fill, 1 << victim, Mux(self.drop, hits, self.wipe.replicate(ways)))
-            ),
+            tags.write.eq(self.fill | self.drop | self.wipe),
         ]
-        kept = Signal(mark)
-        m.d.comb += [kept.valid.eq(self.fill), kept.tag.eq(geometry.tag_of(self.index))]
-        m.d.comb += tags.write_data.eq(Value.cast(kept).replicate(ways))
+        kept, changed = Signal(mark), Signal(marks)
+        m.d.comb += [
+            kept.valid.eq(self.fill),
+            kept.tag.eq(geometry.tag_of(self.index)),
+            tags.write_data.eq(Mux(self.wipe, 0, changed)),
+        ]
+        for k in range(ways):
+            replaced = Mux(self.fill, victim == k, hits[k])
+            m.d.comb += changed[k].eq(Mux(replaced, kept, found[k]))
         with m.If(self.fill):
             m.d.sync += victim.eq(victim + 1)
         return m

@@ -31,7 +31,7 @@ class HeldEvents(Component):
     next : ``Out(range(vectors))``, more : ``Out(1)``
         The first vector of the word, from ``index`` on, that holds anything; whether there is one.
     write : ``In(1)``, value : ``In(Pending)``
-        What it holds from now on.
+        What it holds from now on; once after each look.
     wipe : ``In(1)``
         Nothing is held in the word of ``index``; whatever was looked up.
     """
@@ -55,10 +55,9 @@ class HeldEvents(Component):
         m = Module()
         size, low = Pending.as_shape().size, (PER_WORD - 1).bit_length()
         inside, above = self.index[:low], self.index[low:]
-        m.submodules.words = words = BlockMemory(
-            max(self._vectors // PER_WORD, 2), PER_WORD * size, size
-        )
-        word = Signal(data.ArrayLayout(Pending, PER_WORD))
+        m.submodules.words = words = BlockMemory(max(self._vectors // PER_WORD, 2), PER_WORD * size)
+        # Words are written whole: parts so small would each take a block RAM of their own.
+        word, changed = (Signal(data.ArrayLayout(Pending, PER_WORD)) for _ in range(2))
         ahead, first = Signal(PER_WORD), Signal(low)
         m.d.comb += [
             word.eq(words.read_data),
@@ -68,13 +67,14 @@ class HeldEvents(Component):
             self.more.eq(ahead.any()),
             self.next.eq(Cat(first, above)),
             words.write_address.eq(above),
-            words.write_data.eq(
-                Mux(self.wipe, 0, Value.cast(self.value).replicate(PER_WORD))
-            ),
-            words.write.eq(Mux(self.wipe, -1, self.write << inside)),
+            words.write_data.eq(Mux(self.wipe, 0, changed)),
+            words.write.eq(self.wipe | self.write),
         ]
         for k in reversed(range(PER_WORD)):
-            m.d.comb += ahead[k].eq(Value.cast(word[k]).any() & (inside <= k))
+            m.d.comb += [
+                ahead[k].eq(Value.cast(word[k]).any() & (inside <= k)),
+                changed[k].eq(Mux(inside == k, self.value, word[k])),
+            ]
             with m.If(ahead[k]):
                 m.d.comb += first.eq(k)
         return m

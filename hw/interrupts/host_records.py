@@ -44,6 +44,16 @@ class Sync(data.Struct):
     every: 1
 
 
+class HostTable(data.Struct):
+    """Where software keeps entries."""
+
+    #: Interrupt message storage is there, and not on the device.
+    enable: 1
+    #: Address in pages of 4096 bytes.
+    page: 52
+    count: 17
+
+
 class FetchError(data.Struct):
     """An entry that could not be had."""
 

@@ -33,6 +33,8 @@ class Pending(data.Struct):
     completion: 1
     #: Anything else.
     other: 1
+    #: The entry could not be had, and is not asked for again before the next sync.
+    failed: 1
 
 
 class Sync(data.Struct):

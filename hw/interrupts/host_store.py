@@ -135,6 +135,8 @@ class HostStore(Component):
         # What the walk through all that is held is at; that it has to begin anew.
         self._walking, self._walk_due = walking, walk_due = Signal(), Signal()
         self._place = Signal(geometry.index_bits)
+        # Whether it tries again what has failed; that the next one does.
+        self._walk_all, self._walk_all_due = Signal(), Signal()
         # The walk wants to fetch, and there was no room: events leave the next one to it.
         self._walk_waits = Signal()
         self._waiter, self._check = Signal(Waiter), Signal(Check)
@@ -181,7 +183,7 @@ class HostStore(Component):
                     m.next = "Rest"
         # After what the states do, so that no reason to walk is lost.
         with m.If(self.bus_master & ~self._allowed_before):
-            m.d.sync += walk_due.eq(1)
+            m.d.sync += [walk_due.eq(1), self._walk_all_due.eq(1)]
         m.d.comb += self.busy.eq(
             ~fsm.ongoing("Rest")
             | self.i_event.valid
@@ -218,7 +220,8 @@ class HostStore(Component):
             with m.If(everything):
                 m.next = "Wipe held"
             with m.Else():
-                m.d.sync += [self._walk_due.eq(1), self.o_synced.valid.eq(1)]
+                m.d.sync += [self._walk_due.eq(1), self._walk_all_due.eq(1)]
+                m.d.sync += self.o_synced.valid.eq(1)
                 m.d.sync += self.o_synced.payload.eq(0)
                 m.next = "Rest"
 
@@ -228,14 +231,20 @@ class HostStore(Component):
         m.d.sync += index.eq(index + PER_WORD)
         with m.If(index == last):
             m.d.sync += [self._walking.eq(0), self._walk_waits.eq(0), self._walk_due.eq(0)]
-            m.d.sync += self._clear_due.eq(0)
+            m.d.sync += [self._walk_all_due.eq(0), self._clear_due.eq(0)]
             m.next = "Rest"
 
     def _choose(self, m):
         """Take up the next piece of work: what has come, then syncs, then the others in turn."""
         fetches, walking, place = self._fetches, self._walking, self._place
         with m.If(self._walk_due & ~walking):
-            m.d.sync += [walking.eq(1), place.eq(0), self._walk_due.eq(0)]
+            m.d.sync += [
+                walking.eq(1),
+                place.eq(0),
+                self._walk_due.eq(0),
+                self._walk_all.eq(self._walk_all_due),
+                self._walk_all_due.eq(0),
+            ]
         turn = Signal(range(3))
         event, check = self.i_event, self._check
         wishes = (
@@ -316,26 +325,21 @@ class HostStore(Component):
                 self._judge_walk(m, entry)
 
     def _judge_event(self, m, entry):
-        held, fetches = self._held, self._fetches
-        silenced = self._completion & entry.ignore
-        with m.If(self._exists):
-            m.d.comb += [
-                held.value.completion.eq(held.held.completion | self._completion),
-                held.value.other.eq(held.held.other | ~self._completion),
-            ]
-            with m.If(self._cache.hit):
-                with m.If(~silenced):
-                    with m.If(entry.mask | ~self.bus_master):
-                        m.d.comb += held.write.eq(1)
-                    with m.Else():
-                        self._send(m, entry)
-            with m.Else():
-                m.d.comb += held.write.eq(1)
-                with m.If(~fetches.found & self.bus_master):
-                    with m.If(self._room & ~self._walk_waits):
-                        self._fetch(m)
-                    with m.Else():
-                        m.d.sync += self._walk_due.eq(1)
+        held, fetches, now = self._held.held, self._fetches, Signal(Pending)
+        m.d.comb += [
+            now.eq(held),
+            now.completion.eq(held.completion | self._completion),
+            now.other.eq(held.other | ~self._completion),
+        ]
+        with m.If(self._exists & self._cache.hit):
+            self._let_go(m, entry, now)
+        with m.Elif(self._exists):
+            self._hold(m, now)
+            with m.If(~fetches.found & ~held.failed & self.bus_master):
+                with m.If(self._room & ~self._walk_waits):
+                    self._fetch(m)
+                with m.Else():
+                    m.d.sync += self._walk_due.eq(1)
 
     def _judge_check(self, m, entry):
         fetches = self._fetches
@@ -350,21 +354,28 @@ class HostStore(Component):
             m.d.sync += self._waiter.eq(Waiter.FETCHES)
 
     def _judge_sync(self, m):
-        held, fetches = self._held, self._fetches
-        holds = self._exists & Value.cast(held.held).any()
-        m.d.comb += [self._cache.drop.eq(self._cache.hit), fetches.spoil.eq(fetches.found)]
-        m.d.sync += [self.o_synced.valid.eq(1), self.o_synced.p.eq(held.held)]
-        # If it is under way, it is fetched again when it has come.
-        with m.If(holds & ~fetches.found):
-            with m.If(self._room & ~self._walk_waits & self.bus_master):
-                self._fetch(m)
-            with m.Else():
-                m.d.sync += self._walk_due.eq(1)
+        held, fetches, now = self._held.held, self._fetches, Signal(Pending)
+        holds = self._exists & (held.completion | held.other)
+        m.d.comb += [
+            self._cache.drop.eq(self._cache.hit),
+            fetches.spoil.eq(fetches.found),
+            now.eq(held),
+            now.failed.eq(0),
+        ]
+        m.d.sync += [self.o_synced.valid.eq(1), self.o_synced.p.eq(held)]
+        with m.If(holds):
+            self._hold(m, now)
+            # If it is under way, it is fetched again when it has come.
+            with m.If(~fetches.found):
+                with m.If(self._room & ~self._walk_waits & self.bus_master):
+                    self._fetch(m)
+                with m.Else():
+                    m.d.sync += self._walk_due.eq(1)
 
     def _judge_fill(self, m, entry, good):
-        fetches, status = self._fetches, self._status
+        held, fetches, status, failed = self._held.held, self._fetches, self._status, Signal(Pending)
         waits = (self._waiter == Waiter.FETCHES) & (self._check.vector.index == self._index)
-        m.d.comb += fetches.pop.eq(1)
+        m.d.comb += [fetches.pop.eq(1), failed.eq(held), failed.failed.eq(1)]
         m.d.sync += self._came.eq(0)
         with m.If(fetches.oldest_stale):
             m.d.sync += self._walk_due.eq(1)
@@ -372,28 +383,32 @@ class HostStore(Component):
                 m.d.sync += self._waiter.eq(Waiter.NEW)
         with m.Elif(good):
             m.d.comb += self._cache.fill.eq(1)
-            self._let_go(m, entry)
+            self._let_go(m, entry, held)
             with m.If(waits):
                 self._conclude(m, self._may(entry))
         with m.Else():
             with m.If(waits):
                 self._conclude(m, 0)
             with m.If(status == ReadStatus.BUS_MASTER_OFF):
-                m.d.sync += self._walk_due.eq(self.bus_master)
-            with m.Elif(~self.o_error.valid):
-                m.d.sync += [
-                    self.o_error.valid.eq(1),
-                    self.o_error.p.index.eq(self._index),
-                    self.o_error.p.status.eq(status),
-                ]
+                # Nothing is wrong with the entry; the switch may be on again.
+                m.d.sync += self._walk_due.eq(1)
+            with m.Else():
+                with m.If(held.completion | held.other):
+                    self._hold(m, failed)
+                with m.If(~self.o_error.valid):
+                    m.d.sync += [
+                        self.o_error.valid.eq(1),
+                        self.o_error.p.index.eq(self._index),
+                        self.o_error.p.status.eq(status),
+                    ]
 
     def _judge_walk(self, m, entry):
         """What this vector holds may leave, or its entry is fetched first."""
-        following = self._index + 1
+        following, failed = self._index + 1, self._held.held.failed & ~self._walk_all
         with m.If(self._cache.hit):
-            self._let_go(m, entry)
+            self._let_go(m, entry, self._held.held)
             self._step(m, following)
-        with m.Elif(self._fetches.found | ~self.bus_master):
+        with m.Elif(self._fetches.found | failed | ~self.bus_master):
             self._step(m, following)
         with m.Elif(self._room):
             self._fetch(m)
@@ -401,15 +416,18 @@ class HostStore(Component):
         with m.Else():
             m.d.sync += self._walk_waits.eq(1)
 
-    def _let_go(self, m, entry):
+    def _let_go(self, m, entry, held):
         """Send what is held, if it may be sent; forget it if it was never to be."""
-        held = self._held.held
-        lives = held.other | (held.completion & ~entry.ignore)
-        with m.If(~lives):
-            m.d.comb += self._held.write.eq(1)
+        with m.If(~(held.other | (held.completion & ~entry.ignore))):
+            self._hold(m, 0)
         with m.Elif(~entry.mask & self.bus_master):
-            m.d.comb += self._held.write.eq(1)
+            self._hold(m, 0)
             self._send(m, entry)
+        with m.Else():
+            self._hold(m, held)
+
+    def _hold(self, m, held):
+        m.d.comb += [self._held.write.eq(1), self._held.value.eq(held)]
 
     def _send(self, m, entry):
         window = self._config.message_window

@@ -117,9 +117,7 @@ class Control(Component):
             runner.start.eq(registers.command_written & ~runner.active),
             runner.command.eq(registers.command),
             runner.settings.eq(self.settings),
-            runner.ims_vectors.eq(
-                Mux(self.table.enable, self.table.count, config.ims_vectors)
-            ),
+            runner.ims_vectors.eq(Mux(self.table.enable, self.table.count, config.ims_vectors)),
             runner.store_busy.eq(self.store_busy),
             runner.log_busy.eq(log.busy),
             runner.cleared.eq(handles.ready),
@@ -164,7 +162,10 @@ class Control(Component):
         active, held, sync = Signal(), Signal(), self.o_sync
         start = registers.sync_written & ~active
         m.d.comb += [
-            self.table.enable.eq(self._bit(registers.ext_control, "ext_control", "host_memory_ims")),
+            self.table.enable.eq(
+                self._bit(registers.ext_control, "ext_control", "host_memory_ims")
+                & (self._config.host_vectors > 0)
+            ),
             self.table.page.eq(registers.ext_host_ims[12:]),
             self.table.count.eq(registers.ext_host_count),
             registers.sync_status.eq(

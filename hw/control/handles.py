@@ -8,7 +8,6 @@ from ..flow.block_memory import BlockMemory
 from ..interrupts.records import Vector
 from ..regs import Config
 
-
 PER_WORD = 32
 """Handles in a word of the memory."""
 

@@ -93,7 +93,7 @@ class Decode(Component):
 
     def _describe(self, m, words, header, checks):
         """Fill the job; what is registered here has settled long before it is offered."""
-        job, config = self.o.payload, self._config
+        job = self.o.payload
         fields = {f.name: words[f.lsb : f.msb + 1] for f in DESCRIPTOR.fields}
         flags = fields["flags"]
         expected = Signal(8)

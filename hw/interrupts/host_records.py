@@ -67,7 +67,9 @@ class FetchError(data.Struct):
 def decode_entry(raw, window: int) -> tuple[Value, Value]:
     """An entry as it lies in memory: a :class:`CachedEntry` and whether its address is allowed."""
     address = raw[:64]
-    control = {item.name: raw[96 + item.lsb : 96 + item.lsb + item.width] for item in _CONTROL.fields}
+    control = {
+        item.name: raw[96 + item.lsb : 96 + item.lsb + item.width] for item in _CONTROL.fields
+    }
     entry = Cat(
         address[2:WINDOW_BITS],
         raw[64:96],

@@ -373,7 +373,12 @@ class HostStore(Component):
                     m.d.sync += self._walk_due.eq(1)
 
     def _judge_fill(self, m, entry, good):
-        held, fetches, status, failed = self._held.held, self._fetches, self._status, Signal(Pending)
+        held, fetches, status, failed = (
+            self._held.held,
+            self._fetches,
+            self._status,
+            Signal(Pending),
+        )
         waits = (self._waiter == Waiter.FETCHES) & (self._check.vector.index == self._index)
         m.d.comb += [fetches.pop.eq(1), failed.eq(held), failed.failed.eq(1)]
         m.d.sync += self._came.eq(0)

@@ -118,9 +118,7 @@ class Storage(Component):
             to_host.eq(check.p.vector.ims & self.table.enable),
             may.eq((count == 0) | ((side == to_host) & (count != CHECKS))),
         ]
-        m.d.sync += count.eq(
-            count + (check.valid & check.ready) - (verdict.valid & verdict.ready)
-        )
+        m.d.sync += count.eq(count + (check.valid & check.ready) - (verdict.valid & verdict.ready))
         with m.If(check.valid & check.ready):
             m.d.sync += side.eq(to_host)
         for number, target in enumerate((store, host)):

@@ -66,7 +66,7 @@ class Config:
 
     ims_vectors: int = 4096
     msix_vectors: int = 64
-    host_vectors: int = 65_536
+    host_vectors: int = 0
     host_cache_entries: int = 256
     host_cache_ways: int = 4
     host_fetches: int = 4

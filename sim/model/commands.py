@@ -16,8 +16,8 @@ from hw.regs.descriptor import OPERATIONS_IMPLEMENTED
 from hw.regs.event_log import EVENT_BYTES
 
 from .config_space import Settings
-from .storage import Storage
 from .queues import Descriptor, WorkQueues
+from .storage import Storage
 
 Affected = Callable[[Descriptor], bool]
 

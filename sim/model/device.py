@@ -164,7 +164,8 @@ class Device:
         self.registers.write(address, data, lanes, device_disabled=disabled)
         self.queues.turn_staging(bool(self.register("ext_control", "staged_submission")))
         self.store.host.configure(
-            enabled=bool(self.register("ext_control", "host_memory_ims")),
+            enabled=self.config.host_vectors > 0
+            and bool(self.register("ext_control", "host_memory_ims")),
             base=self.register("ext_host_ims", "page") << 12,
             count=self.register("ext_host_count", "vectors"),
         )

@@ -28,9 +28,7 @@ class Registers:
         By name; hardware changes them here.
     """
 
-    def __init__(
-        self, config: Config, command: Callable[[int], None], sync: Callable[[int], None]
-    ):
+    def __init__(self, config: Config, command: Callable[[int], None], sync: Callable[[int], None]):
         space = bar0(config)
         self._actions = {"cmd": command, "ext_sync": sync}
         fixed = constants(config)

@@ -115,7 +115,13 @@ class Bench:
             self.dut,
             open_,
             *benches,
-            sinks=(self.errors, self.verdicts, self.answers, _Runner(self._take), _Runner(self._serve)),
+            sinks=(
+                self.errors,
+                self.verdicts,
+                self.answers,
+                _Runner(self._take),
+                _Runner(self._serve),
+            ),
         )
 
     async def _take(self, ctx):

@@ -11,7 +11,7 @@ def test_staged_submission_is_off_until_software_turns_it_on():
         assert (await bench.get(ctx, "ext_features"))["staged_submission"] == 1
         await bench.put(ctx, "ext_control", staged_submission=1)
         assert ctx.get(bench.dut.staged)
-        assert await bench.get(ctx, "ext_control") == {"staged_submission": 1}
+        assert await bench.get(ctx, "ext_control") == {"staged_submission": 1, "host_memory_ims": 0}
         await bench.put(ctx, "ext_control")
         assert not ctx.get(bench.dut.staged)
 

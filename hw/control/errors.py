@@ -5,6 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..flow.arbiter import Arbiter
+from ..interrupts.host_records import FetchError
 from ..queues.records import ErrorRecord
 from ..regs.commands import SoftwareError
 
@@ -12,6 +13,7 @@ UNLOGGED = (
     SoftwareError.ENABLE_CHANGED,
     SoftwareError.QUEUE_FULL,
     SoftwareError.EVENT_LOG_APPEND,
+    SoftwareError.ENTRY_FETCH,
 )
 """Errors that go to SWERROR even if the event log is enabled (DSA §5.8.2)."""
 
@@ -29,6 +31,8 @@ class ErrorRouter(Component):
     -------
     i_queue, i_engine, i_log : ``In(stream.Signature(ErrorRecord))``
         Errors of the queues, of the engines, of the event log.
+    i_fetch : ``In(stream.Signature(FetchError))``
+        Entries of interrupt message storage that could not be had.
     halt : ``In(1)``
         Pulse: configuration space halts the device.
     refused : ``In(1)``
@@ -46,6 +50,7 @@ class ErrorRouter(Component):
                 "i_queue": In(errors),
                 "i_engine": In(errors),
                 "i_log": In(errors),
+                "i_fetch": In(stream.Signature(FetchError)),
                 "halt": In(1),
                 "refused": In(1),
                 "logged": In(1),
@@ -56,13 +61,22 @@ class ErrorRouter(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.merge = merge = Arbiter(ErrorRecord, 4)
+        m.submodules.merge = merge = Arbiter(ErrorRecord, 5)
         # The event log's own error must pass what waits for the event log.
         m.submodules.join = join = Arbiter(ErrorRecord, 2)
         connect(m, flipped(self.i_queue), merge.i[0])
         connect(m, flipped(self.i_engine), merge.i[1])
         connect(m, flipped(self.i_log), join.i[1])
         connect(m, join.o, flipped(self.o_register))
+        fetch, fetched = self.i_fetch, merge.i[4]
+        m.d.comb += [
+            fetched.valid.eq(fetch.valid),
+            fetch.ready.eq(fetched.ready),
+            fetched.p.code.eq(SoftwareError.ENTRY_FETCH),
+            fetched.p.info_valid.eq(1),
+            # Which, and above it why.
+            fetched.p.info.eq(Cat(fetch.p.index, C(0, 8), fetch.p.status)),
+        ]
         own = (
             (merge.i[2], SoftwareError.ENABLE_CHANGED, self.halt),
             (merge.i[3], SoftwareError.COMMAND_WHILE_ACTIVE, self.refused),

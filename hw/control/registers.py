@@ -14,7 +14,8 @@ from ..regs.capabilities import constants
 from ..regs.schema import Access
 
 _LOCKED = ("gencfg", "evlcfg")
-_CLEARED = ("gencfg", "genctrl", "evlcfg", "ext_control")
+_FIXED = ("ext_host_ims", "ext_host_count")
+_CLEARED = ("gencfg", "genctrl", "evlcfg", "ext_control", *_FIXED)
 
 
 class Registers(Component):
@@ -35,7 +36,7 @@ class Registers(Component):
         The device is not disabled: GENCFG and EVLCFG ignore writes.
     clear : ``In(1)``
         Pulse: what Reset Device clears takes its reset value.
-    gencfg, genctrl, evlcfg, ext_control : ``Out``
+    gencfg, genctrl, evlcfg, ext_control, ext_host_ims, ext_host_count : ``Out``
         Stored values.
     gensts, cmdstatus : ``In(32)``, swerror : ``In(256)``
         Values to show.
@@ -45,6 +46,10 @@ class Registers(Component):
         Pulse: CMD is written with ``command``; bytes not written are 0.
     error_clear : ``Out(2)``
         Pulses: software clears bit 0 or 1 of SWERROR.
+    sync : ``Out(32)``, sync_written : ``Out(1)``
+        Pulse: EXT_SYNC is written with ``sync``.
+    sync_status : ``In(32)``
+        What EXT_SYNC reads.
     log_start : ``In(1)``
         Pulse: the head of the event log becomes 0.
     log_head : ``Out(16)``, log_tail : ``In(16)``, log_pending : ``In(1)``
@@ -65,6 +70,11 @@ class Registers(Component):
                 "genctrl": Out(32),
                 "evlcfg": Out(128),
                 "ext_control": Out(32),
+                "ext_host_ims": Out(64),
+                "ext_host_count": Out(17),
+                "sync": Out(32),
+                "sync_written": Out(1),
+                "sync_status": In(32),
                 "gensts": In(32),
                 "cmdstatus": In(32),
                 "swerror": In(256),
@@ -93,6 +103,8 @@ class Registers(Component):
             "evlcfg": self.evlcfg,
             "evlstatus": self.log_head,
             "ext_control": self.ext_control,
+            "ext_host_ims": self.ext_host_ims,
+            "ext_host_count": self.ext_host_count,
         }
         shown = {
             **{name: Const(value, 256) for name, value in self._constants.items()},
@@ -100,6 +112,8 @@ class Registers(Component):
             "evlstatus": self.log_head
             | (self.log_tail << evlstatus["tail"].lsb)
             | (self.log_pending << pending),
+            "ext_host_count": self._constants["ext_host_count"] | self.ext_host_count,
+            "ext_sync": self.sync_status,
             "gensts": self.gensts,
             "intcause": causes,
             "cmdstatus": self.cmdstatus,
@@ -116,8 +130,9 @@ class Registers(Component):
         m.d.comb += answer.value.eq(
             reduce(or_, (Mux(here[address], value, 0) for address, value in self._words(shown)))
         )
+        used = self.ext_control[self._space.register("ext_control")["host_memory_ims"].lsb]
         for name, register in stored.items():
-            locked = self.locked if name in _LOCKED else Const(0, 1)
+            locked = self.locked if name in _LOCKED else used if name in _FIXED else Const(0, 1)
             self._store(m, name, register, written & ~locked, here)
         with m.If(self.log_start):
             m.d.sync += self.log_head.eq(0)
@@ -130,6 +145,8 @@ class Registers(Component):
         m.d.comb += [
             self.command.eq(access.data & strobe),
             self.command_written.eq(at("cmd") & access.strobe[:4].any()),
+            self.sync.eq(access.data & strobe),
+            self.sync_written.eq(at("ext_sync") & access.strobe[:4].all()),
             self.error_clear.eq(Mux(at("swerror"), access.data & strobe, 0)),
             self.log_acknowledge.eq(at("evlstatus") & (access.data & strobe)[pending]),
         ]

@@ -285,8 +285,36 @@ EXTENSION = (
     Register(
         "ext_control",
         EXTENSION_PAGE + 0x28,
-        (bits("0", "staged_submission", RW, "Portals take descriptors in pieces of 8 bytes."),),
+        (
+            bits("0", "staged_submission", RW, "Portals take descriptors in pieces of 8 bytes."),
+            bits("1", "host_memory_ims", RW, "Interrupt message storage is in the host's memory."),
+        ),
         doc="Turns extensions on; takes effect at once.",
+    ),
+    Register(
+        "ext_host_ims",
+        EXTENSION_PAGE + 0x30,
+        (bits("63:12", "page", RW),),
+        width=64,
+        doc="Address of the entries in the host's memory; locked while they are used.",
+    ),
+    Register(
+        "ext_host_count",
+        EXTENSION_PAGE + 0x38,
+        (bits("16:0", "vectors", RW), bits("48:32", "most")),
+        width=64,
+        doc="How many entries lie there, and how many the device can use; locked as well.",
+    ),
+    Register(
+        "ext_sync",
+        EXTENSION_PAGE + 0x40,
+        (
+            bits("15:0", "index", WO),
+            bits("16", "every", WO, doc="All entries instead of one."),
+            bits("30", "held", doc="The entry held an event that waits for what was synced."),
+            bits("31", "active", doc="The sync is under way; writes are ignored meanwhile."),
+        ),
+        doc="A write makes changes of an entry in the host's memory take effect.",
     ),
 )
 

@@ -56,9 +56,13 @@ def constants(config: Config) -> dict[str, int]:
         | {"perfmon": PERFMON_PAGE // TABLE_UNIT},
         "cmdcap": {"commands": COMMANDS_IMPLEMENTED},
         "ext_id": {"type": EXTENSION_TYPE, "version": EXTENSION_VERSION},
-        "ext_features": {"staged_submission": 1},
+        "ext_features": {
+            "staged_submission": 1,
+            "host_memory_ims": int(config.host_vectors > 0),
+        },
         "ext_window": {"base": config.message_window},
         "ext_msix": {"vectors": config.msix_vectors},
+        "ext_host_count": {"most": config.host_vectors},
         "ext_ims": {"vectors": config.ims_vectors},
     }
     return {name: space.register(name).pack(**values) for name, values in fields.items()}

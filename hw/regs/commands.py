@@ -86,6 +86,8 @@ class SoftwareError(enum.IntEnum):
     COMMAND_WHILE_ACTIVE = 0x52
     QUEUE_FULL = 0x53
     EVENT_LOG_APPEND = 0x54
+    ENTRY_FETCH = 0x80
+    """Ours: an entry of interrupt message storage could not be read from the host's memory."""
 
 
 class DeviceState(enum.IntEnum):

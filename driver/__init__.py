@@ -59,7 +59,7 @@ from .reports import ErrorReport
 from .settings import Mode, QueueSettings
 from .timeouts import Timeouts
 from .transport import Buffer, Transport
-from .vectors import Vector, VectorTable
+from .vector import Vector, VectorTable
 
 __all__ = [
     "Adi",

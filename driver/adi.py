@@ -23,7 +23,7 @@ from .queues import Queue
 from .records import Records
 from .timeouts import Timeouts
 from .transport import Buffer, Transport
-from .vectors import Vector, VectorTable
+from .vector import Vector, VectorTable
 from .verbs import Verbs
 
 Result = TypeVar("Result")

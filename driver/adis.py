@@ -9,7 +9,8 @@ from .queues import Queue
 from .settings import Mode
 from .timeouts import Timeouts
 from .transport import Transport
-from .vectors import Vectors, VectorTable
+from .vector import VectorTable
+from .vectors import Vectors
 
 
 class Adis:

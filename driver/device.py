@@ -22,7 +22,8 @@ from .service import Service
 from .settings import Mode, QueueSettings
 from .timeouts import Timeouts
 from .transport import Transport
-from .vectors import Handler, Vector, Vectors, VectorTable
+from .vector import Handler, Vector, VectorTable
+from .vectors import Vectors
 
 REMEMBERED_ERRORS = 64
 
@@ -96,7 +97,11 @@ class Device:
         try:
             found = await discover(transport, function.where)
             device = cls(transport, function, found, timeouts, seed)
-            await device._set_up()
+            try:
+                await device._set_up()
+            except BaseException:
+                await device._forget()
+                raise
         except ProbeError:
             await function.shut()
             raise
@@ -240,7 +245,7 @@ class Device:
         try:
             await self._function.reset()
         finally:
-            self._forget()
+            await self._forget()
 
     async def recover(self) -> None:
         """Bring a halted device back, as it was after probe: by Reset Device if that is enough.
@@ -270,14 +275,14 @@ class Device:
             await self._function.reset()
             await self._function.open()
         await self._service.settle()
-        self._forget()
+        await self._forget()
         await self._set_up()
         self.halted = False
 
-    def _forget(self) -> None:
+    async def _forget(self) -> None:
         """The device was reset: nothing that was handed out means anything to it any more."""
         self._adis.abandon()
-        self._vectors.abandon()
+        await self._vectors.abandon()
         self._configuration.forget()
 
     def _report_error(self, report: ErrorReport) -> None:

@@ -56,16 +56,24 @@ class Entries:
         """The control word of an unmasked entry that belongs to ``pasid``."""
         raise NotImplementedError
 
+    async def load(self, index: int, message: Message, pasid: int | None) -> None:
+        """Give a disarmed entry its message and its owner. With :meth:`arm`, 3 requests."""
+        raise NotImplementedError
+
     async def arm(self, index: int, message: Message, pasid: int | None) -> None:
-        """Give a disarmed entry its message and its owner, and unmask it. 3 requests."""
+        """Unmask an entry that is loaded or masked."""
         raise NotImplementedError
 
     async def disarm(self, index: int, *, held: bool) -> None:
-        """Mask an entry for good and flush it. 3 requests.
+        """Mask an entry for good and flush it. With :meth:`blank`, 3 requests.
 
         ``held`` says that the vector was masked, so that an event may be pending; it is let go to
         the old message before this returns, which costs requests.
         """
+        raise NotImplementedError
+
+    async def blank(self, index: int) -> None:
+        """Forget the message of a disarmed entry."""
         raise NotImplementedError
 
     async def pending(self, index: int) -> bool:
@@ -138,8 +146,8 @@ class ImsEntries(Entries):
             return 0
         return CONTROL.pack(pasid_enable=1, pasid=pasid)
 
-    async def arm(self, index: int, message: Message, pasid: int | None) -> None:
-        """Write the entry masked, read it back, unmask it.
+    async def load(self, index: int, message: Message, pasid: int | None) -> None:
+        """Write the entry masked, and read it back.
 
         Nothing rings before the read has shown that the entry holds what was written. An event
         that the entry still held from before goes to the new message, where nobody counts it yet.
@@ -155,16 +163,20 @@ class ImsEntries(Entries):
             raise
         if int.from_bytes(got[12:], "little") & PENDING:
             await self._let_go(index, IGNORE)
-        await self.set_control(index, control)
+
+    async def arm(self, index: int, message: Message, pasid: int | None) -> None:
+        await self.set_control(index, self.control(pasid))
 
     async def disarm(self, index: int, *, held: bool) -> None:
-        """Mask, ignore and take the owner away in one write; read back; forget the message.
+        """Mask, ignore and take the owner away in one write; read back.
 
         The entry stays ignored, so that it holds no event when it is armed again.
         """
         await self.set_control(index, MASK | IGNORE)
         if await self.flush(index) & PENDING:
             await self._let_go(index, IGNORE)
+
+    async def blank(self, index: int) -> None:
         blank = self._capabilities.window | (MASK | IGNORE) << 96
         await self._write(index, 0, blank.to_bytes(ENTRY_BYTES, "little"))
 
@@ -181,15 +193,17 @@ class MsixEntries(Entries):
     def control(self, pasid: int | None) -> int:
         return 0
 
-    async def arm(self, index: int, message: Message, pasid: int | None) -> None:
-        """Write the owner, the address, then the data together with the cleared mask.
+    async def load(self, index: int, message: Message, pasid: int | None) -> None:
+        """Write the owner and the address; the data comes with the cleared mask.
 
-        The entry is masked until its last word, which the device takes whole. Nothing is read
-        back: posted order makes the entry effective before any later submission.
+        Nothing is read back: posted order makes the entry effective before any later submission.
         """
         owner = {} if pasid is None else {"pasid_enable": 1, "pasid": pasid}
         await self._permit(index, PERMISSION.pack(**owner))
         await self._write(index, 0, message.address.to_bytes(8, "little"))
+
+    async def arm(self, index: int, message: Message, pasid: int | None) -> None:
+        """Write the data and the cleared mask, in one word that the device takes whole."""
         await self._write(index, 8, message.data.to_bytes(8, "little"))
 
     async def disarm(self, index: int, *, held: bool) -> None:
@@ -199,6 +213,9 @@ class MsixEntries(Entries):
         await self.flush(index)
         if held and await self.pending(index):
             await self._let_go(index, 0)
+
+    async def blank(self, index: int) -> None:
+        """Nothing: what a masked entry holds is never sent."""
 
     async def clear(self, index: int) -> None:
         """Bring an entry whose contents are unknown into the disarmed state."""

@@ -3,7 +3,7 @@
 from collections import deque
 from types import TracebackType
 
-from .transport import Event, Transport
+from .transport import Event, Waiting
 
 
 class Lock:
@@ -14,7 +14,7 @@ class Lock:
     loses its turn, and nobody else's.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Waiting) -> None:
         self._transport = transport
         self._held = False
         self._waiters: deque[Event] = deque()

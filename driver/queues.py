@@ -17,7 +17,7 @@ from .registers import Registers
 from .settings import FIELDS, Mode, QueueSettings, within
 from .timeouts import Timeouts
 from .transport import Outcome, Transport
-from .vectors import Vector
+from .vector import Vector
 
 PORTAL_BAR = 2
 STAGE_BYTES = 8

@@ -6,9 +6,11 @@ counted in clocks of the device.
 """
 
 import enum
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from .machine import Machine
 
 
 class Outcome(enum.Enum):
@@ -27,19 +29,6 @@ class Message:
 
     address: int
     data: int
-
-
-class InterruptTarget(Protocol):
-    """A place in the host's interrupt controller that one message leads to."""
-
-    @property
-    def message(self) -> Message:
-        """The address and data that ring this target and no other."""
-        ...
-
-    def release(self) -> None:
-        """Give the target back; a message that still arrives is counted as misdirected."""
-        ...
 
 
 class Buffer(Protocol):
@@ -88,8 +77,36 @@ class Task(Protocol):
         ...
 
 
-class Transport(Protocol):
+class Waiting(Protocol):
+    """Time, and tasks that share it."""
+
+    def now(self) -> int:
+        """Clocks since the transport was opened."""
+        ...
+
+    async def sleep(self, cycles: int) -> None:
+        """Let time pass."""
+        ...
+
+    def event(self) -> Event: ...
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> Task:
+        """Run a coroutine beside the caller."""
+        ...
+
+
+class Transport(Waiting, Protocol):
     """An enumerated function with its BARs assigned, and the host around it."""
+
+    @property
+    def machine(self) -> Machine:
+        """The host's processors and what interrupts them."""
+        ...
+
+    @property
+    def requester_id(self) -> int:
+        """With which the function sends its requests: bus, device and function number."""
+        ...
 
     @property
     def requests(self) -> int:
@@ -130,22 +147,4 @@ class Transport(Protocol):
 
     def allocate(self, size: int, *, pasid: int | None = None, align: int = 64) -> Buffer:
         """Memory in the address space of a PASID, or of the function itself."""
-        ...
-
-    def allocate_target(self, handler: Callable[[], None]) -> InterruptTarget:
-        """A place that a message of its own leads to. The handler is called once per message."""
-        ...
-
-    def now(self) -> int:
-        """Clocks since the transport was opened."""
-        ...
-
-    async def sleep(self, cycles: int) -> None:
-        """Let time pass."""
-        ...
-
-    def event(self) -> Event: ...
-
-    def start(self, work: Coroutine[Any, Any, Any]) -> Task:
-        """Run a coroutine beside the caller."""
         ...

@@ -3,22 +3,10 @@
 from collections import deque
 from collections.abc import Callable
 
-from driver.vectors import Vector
+from driver.irq import boot
+from driver.vector import Vector
 
-from ..host.interrupts import InterruptController, Target
 from ..host.platform import Host
-
-
-class _Listening(InterruptController):
-    """Tells of each message that reached its target."""
-
-    heard: Callable[[Target], None]
-
-    def deliver(self, address: int, data: int) -> Target | None:
-        target = super().deliver(address, data)
-        if target is not None:
-            self.heard(target)
-        return target
 
 
 class Witness(Host):
@@ -46,8 +34,6 @@ class Witness(Host):
 
     def __init__(self, window: int = 0xFEE0_0000) -> None:
         super().__init__(window)
-        self.interrupts = listening = _Listening(window)
-        listening.heard = self._heard
         self.now: Callable[[], int] = lambda: 0
         self.latencies: list[int] = []
         self.bells: list[tuple[int, int]] = []
@@ -80,14 +66,18 @@ class Witness(Host):
             self._owed[pasid].append(self.now())
             self.records.append((self.now(), pasid))
 
-    def _heard(self, target: Target) -> None:
-        # A target's handler is a method of the vector that it was allocated for.
-        vector = getattr(target.handler, "__self__", None)
-        if not isinstance(vector, Vector) or vector.pasid is None:
-            return
+    def interrupt(self, cpu: int, vector: int) -> bool:
+        """A processor takes a vector: whose it is decides whose bell it was."""
+        desc = boot(self).vector_domain.vector_irq[cpu].get(vector)
+        for action in desc.actions if desc else ():
+            if isinstance(action.dev_id, Vector) and action.dev_id.pasid is not None:
+                self._heard(action.dev_id.pasid)
+        return super().interrupt(cpu, vector)
+
+    def _heard(self, pasid: int) -> None:
         now = self.now()
-        self.bells.append((now, vector.pasid))
-        owed = self._owed.get(vector.pasid)
+        self.bells.append((now, pasid))
+        owed = self._owed.get(pasid)
         if owed:
             self.latencies.append(now - owed.popleft())
         else:

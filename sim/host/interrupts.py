@@ -1,101 +1,96 @@
-"""The interrupt controller: every target has an address and data of its own."""
+"""The interrupt controller: messages, through the remapping unit, to processors."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Sequence
 
-from driver.transport import Message
+from .memory import Memory
+from .remapping import Blocked, Delivery, FaultReason, RemappingUnit
 
-ADDRESS_BITS, DATA_BITS = 18, 32
+WINDOW_BYTES = 1 << 20
+FIRST_VECTOR = 16
+"""Those below are exceptions of a processor."""
+
 LOGGED = 100
 """Complaints kept word for word; all are counted."""
 
 
-@dataclass(eq=False)
-class Target:
-    """A place that one message leads to (:class:`driver.transport.InterruptTarget`)."""
-
-    controller: "InterruptController"
-    number: int
-    message: Message
-    handler: Callable[[], None]
-    delivered: int = 0
-    released: bool = False
-
-    def release(self) -> None:
-        """Give the target back. Its message is never given to another."""
-        if self.released:
-            raise ValueError(f"target {self.number} has been released before")
-        self.released = True
-        self.controller.live -= 1
-
-
-@dataclass
 class InterruptController:
     """Takes interrupt messages, and counts those that are not what they should be.
 
-    No two targets share an address (up to 2**18 of them) or data, and both use all of their bits,
-    so a message made of one entry's address and another's data leads nowhere.
-
     Parameters
     ----------
+    memory
+        Where the remapping table is.
     window
         Where the 1 MiB of message addresses starts.
+    apic_ids
+        Of the processors, by their numbers.
+    interrupt
+        Enters a processor with a vector; returns whether it is anybody's.
+
+    Attributes
+    ----------
+    unit : RemappingUnit
+        Decodes messages.
+    delivered, misdirected, malformed : int
+        Messages that reached somebody; that reached nobody; and writes that are no messages.
+    faults : Counter of FaultReason
+        Those of the misdirected and malformed that the remapping unit reports.
+    complaints : list of str
+        The first of these, as sentences.
     """
 
-    window: int = 0xFEE0_0000
-    delivered: int = 0
-    misdirected: int = 0
-    malformed: int = 0
-    live: int = 0
-    complaints: list[str] = field(default_factory=list)
-    _targets: list[Target] = field(default_factory=list)
-    _by_message: dict[tuple[int, int], Target] = field(default_factory=dict)
-    _by_address: dict[int, Target] = field(default_factory=dict)
+    def __init__(
+        self,
+        memory: Memory,
+        window: int,
+        apic_ids: Sequence[int],
+        interrupt: Callable[[int, int], bool],
+    ) -> None:
+        self.window = window
+        self.unit = RemappingUnit(memory)
+        self.delivered = self.misdirected = self.malformed = 0
+        self.faults: Counter[FaultReason] = Counter()
+        self.complaints: list[str] = []
+        self._cpus = {apic: cpu for cpu, apic in enumerate(apic_ids)}
+        self._interrupt = interrupt
 
-    def allocate(self, handler: Callable[[], None]) -> Target:
-        """A new target. The handler is called once for each message."""
-        number = len(self._targets)
-        # Multiplication by an odd number permutes, so neither address nor data repeats.
-        low = (number * 0x2_4C3D + 0x1_5A5B) % (1 << ADDRESS_BITS)
-        data = (number * 0x9E37_79B1 + 0x8000_00A5) % (1 << DATA_BITS)
-        message = Message(self.window + 4 * low, data)
-        target = Target(self, number, message, handler)
-        self._targets.append(target)
-        self._by_message[message.address, message.data] = target
-        self._by_address[message.address] = target
-        self.live += 1
-        return target
+    @property
+    def live(self) -> int:
+        """Entries of the remapping table that lead anywhere."""
+        return self.unit.present
 
     def contains(self, address: int) -> bool:
         """Whether a write without PASID to this address is an interrupt message."""
-        return self.window <= address < self.window + (1 << 20)
+        return self.window <= address < self.window + WINDOW_BYTES
 
-    def deliver(self, address: int, data: int) -> Target | None:
-        """Take a message. Returns its target, or None if it is misdirected."""
-        target = self._by_message.get((address, data))
-        if target is None:
-            other = self._by_address.get(address)
-            blame = (
-                f"the address is target {other.number}'s, the data is not" if other else "unknown"
-            )
-            self._misdirected(f"message {address:#x}={data:#010x}: {blame}")
-            return None
-        if target.released:
-            self._misdirected(f"message {address:#x}={data:#010x}: target was released")
-            return None
+    def deliver(self, address: int, data: int, source: int) -> bool:
+        """Take a message of a requester. Returns whether it reached anybody."""
+        try:
+            delivery = self.unit.decode(address - self.window, data, source)
+            if delivery is not None:
+                self._take(delivery)
+        except Blocked as blocked:
+            if blocked.reason is not None:
+                self.faults[blocked.reason] += 1
+            self.misdirected += 1
+            self._complain(f"message {address:#x}={data:#010x} of {source:#06x}: {blocked}")
+            return False
         self.delivered += 1
-        target.delivered += 1
-        target.handler()
-        return target
+        return True
 
     def reject(self, why: str) -> None:
-        """Count a write into the window that is not a proper message."""
+        """Count an access to the window that is not a proper message."""
         self.malformed += 1
+        self.faults[FaultReason.BAD_REQUEST] += 1
         self._complain(why)
 
-    def _misdirected(self, why: str) -> None:
-        self.misdirected += 1
-        self._complain(why)
+    def _take(self, delivery: Delivery) -> None:
+        cpu = self._cpus.get(delivery.destination)
+        if cpu is None:
+            raise Blocked(f"there is no APIC {delivery.destination}")
+        if delivery.vector < FIRST_VECTOR or not self._interrupt(cpu, delivery.vector):
+            raise Blocked(f"vector {delivery.vector:#x} of processor {cpu} is nobody's")
 
     def _complain(self, why: str) -> None:
         if len(self.complaints) < LOGGED:

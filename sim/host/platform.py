@@ -1,11 +1,18 @@
-"""The host as the device and the driver see it: memory behind an IOMMU, and interrupt targets."""
+"""The host as the device and the driver see it: memory behind an IOMMU, and processors."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .interrupts import InterruptController, Target
+from driver.machine import InterruptSystem
+
+from .interrupts import InterruptController
 from .iommu import Iommu, Mapping
-from .memory import PAGE_BYTES, Memory
+from .memory import PAGE_BYTES, Memory, PhysicalMemory
+
+CPUS = 96
+"""Enough for a vector of their own for 16,128 + 2048 interrupts, at 203 each."""
+
+APIC_STRIDE = 2
+"""From one processor's APIC identifier to the next; so a processor's number is not one."""
 
 SLACK = bytes((0xA5 ^ (index * 7)) & 0xFF for index in range(PAGE_BYTES))
 """What fills the part of a buffer's pages that nobody asked for."""
@@ -59,25 +66,39 @@ class HostBuffer:
 
 
 class Host:
-    """Memory, IOMMU and interrupt controller of one machine.
+    """Memory, IOMMU, processors and interrupt controller of one machine.
+
+    A :class:`driver.machine.Machine` is part of it.
 
     Parameters
     ----------
     window
         Where the 1 MiB of interrupt message addresses starts.
+    cpus
+        How many processors it has.
+    remapping
+        Whether its interrupts can be remapped.
 
     Attributes
     ----------
     memory, iommu, interrupts
         Its parts.
+    system
+        Who is entered with each interrupt.
     damage : list of str
         Writes found outside of what a buffer was asked for; see :meth:`check`.
     """
 
-    def __init__(self, window: int = 0xFEE0_0000) -> None:
+    def __init__(
+        self, window: int = 0xFEE0_0000, *, cpus: int = CPUS, remapping: bool = True
+    ) -> None:
         self.memory = Memory()
         self.iommu = Iommu()
-        self.interrupts = InterruptController(window)
+        self.apic_ids = [APIC_STRIDE * cpu for cpu in range(cpus)]
+        self.interrupts = InterruptController(self.memory, window, self.apic_ids, self.interrupt)
+        self.message_base = window
+        self.remapping = remapping
+        self.system: InterruptSystem | None = None
         self.damage: list[str] = []
         self._buffers: set[HostBuffer] = set()
 
@@ -110,9 +131,27 @@ class Host:
         self._buffers.add(buffer)
         return buffer
 
-    def allocate_target(self, handler: Callable[[], None]) -> Target:
-        """A place that a message of its own leads to. The handler is called once per message."""
-        return self.interrupts.allocate(handler)
+    def allocate_physical(self, size: int) -> PhysicalMemory:
+        """Zeroed memory of the kernel's own, which no device reaches."""
+        return self.memory.contiguous(size)
+
+    def set_remapping_table(
+        self, address: int, entries_log2: int, *, extended: bool, compatibility: bool = False
+    ) -> None:
+        """Turn the remapping unit on, or give it another table."""
+        if not self.remapping:
+            raise ValueError("the machine cannot remap interrupts")
+        self.interrupts.unit.set_table(
+            address, entries_log2, extended=extended, compatibility=compatibility
+        )
+
+    def invalidate_interrupt_entries(self, index: int | None = None) -> None:
+        """Drop what the remapping unit has cached of one entry, or of all."""
+        self.interrupts.unit.invalidate(index)
+
+    def interrupt(self, cpu: int, vector: int) -> bool:
+        """A processor takes a vector. Returns whether it is anybody's."""
+        return self.system is not None and self.system.interrupt(cpu, vector)
 
     def dma_read(self, address: int, length: int, pasid: int | None = None) -> bytes:
         """A read by the device. Raises :class:`sim.host.iommu.AccessRefused`."""
@@ -129,9 +168,9 @@ class Host:
             self.memory.write(frame, offset, data[done : done + size])
             done += size
 
-    def message(self, address: int, data: int) -> Target | None:
-        """An interrupt message by the device. Returns its target, or None if misdirected."""
-        return self.interrupts.deliver(address, data)
+    def message(self, address: int, data: int, source: int) -> bool:
+        """An interrupt message by a requester. Returns whether it reached anybody."""
+        return self.interrupts.deliver(address, data, source)
 
     def check(self) -> list[str]:
         """Everything the device did that it should not have done, as sentences."""

@@ -7,7 +7,6 @@ from cocotbext.pcie.core.dllp import FcType
 from cocotbext.pcie.core.tlp import CplStatus, TlpType
 from cocotbext.pcie.core.utils import PcieId
 
-from .interrupts import Target
 from .iommu import AccessRefused
 from .platform import Host
 from .tlp import CONFIGURATION, MEMORY_READS, MEMORY_WRITES, Tlp
@@ -63,13 +62,13 @@ class Responder:
                 return [refusal(tlp, CplStatus.UR)]
         return []
 
-    def write(self, tlp: Tlp) -> Target | None:
-        """Store what a memory write carries, or take the message that it is. Returns the target
-        of a message that has one."""
+    def write(self, tlp: Tlp) -> None:
+        """Store what a memory write carries, or take the message that it is."""
         if tlp.pasid is None and self.host.interrupts.contains(tlp.address):
-            return self._interrupt(tlp)
+            self._interrupt(tlp)
+            return
         if tlp.ep:
-            return None
+            return
         enables = [bool(tlp.first_be >> n & 1) for n in range(4)]
         if tlp.length > 1:
             enables += [True] * (tlp.length * 4 - 8)
@@ -83,15 +82,15 @@ class Responder:
                 start = end
         except AccessRefused:
             pass
-        return None
 
-    def _interrupt(self, tlp: Tlp) -> Target | None:
+    def _interrupt(self, tlp: Tlp) -> None:
         interrupts = self.host.interrupts
         proper = tlp.length == 1 and (tlp.first_be, tlp.last_be) == (0xF, 0)
         if not proper or tlp.attr or tlp.ep or tlp.at:
             interrupts.reject(f"malformed interrupt message: {tlp.describe()}")
-            return None
-        return interrupts.deliver(tlp.address, int.from_bytes(tlp.data, "little"))
+            return
+        data = int.from_bytes(tlp.data, "little")
+        self.host.message(tlp.address, data, int(tlp.requester_id))
 
     def read(self, tlp: Tlp) -> list[Tlp]:
         """The completions of a memory read; Unsupported Request where the IOMMU refuses it."""

@@ -114,8 +114,6 @@ class TocsinRootComplex(RootComplex):  # type: ignore[misc]
         Message TLPs that the device has sent.
     foreign : list of Tlp
         Completions with tags of 256 and more, which only benches use that send requests themselves.
-    interrupted_at : dict
-        Clock in which the last message arrived, by target number.
     """
 
     def __init__(
@@ -135,7 +133,6 @@ class TocsinRootComplex(RootComplex):  # type: ignore[misc]
         )
         self.errors, self.messages = self.responder.errors, self.responder.messages
         self.foreign: list[Tlp] = []
-        self.interrupted_at: dict[int, int] = {}
         self._due = 0
         super().__init__()
         self.max_payload_size = self.behaviour.max_payload
@@ -201,17 +198,12 @@ class TocsinRootComplex(RootComplex):  # type: ignore[misc]
             self.rx_cpl_queues[tlp.tag].put_nowait(tlp)
             self.rx_cpl_sync[tlp.tag].set()
         elif kind in MEMORY_WRITES:
-            self._write(tlp)
+            self.responder.write(tlp)
         elif kind in MEMORY_READS:
             self._read(tlp)
         else:
             for completion in self.responder.serve(tlp):
                 await self.send(completion)
-
-    def _write(self, tlp: Tlp) -> None:
-        target = self.responder.write(tlp)
-        if target is not None:
-            self.interrupted_at[target.number] = now()
 
     def _read(self, tlp: Tlp) -> None:
         fault = self.behaviour.fault(tlp) if self.behaviour.fault else None

@@ -146,6 +146,11 @@ class RtlTransport(TlpTransport):
             errors += checker.finish()
         return errors
 
+    @property
+    def requester_id(self) -> int:
+        """With which the function sends its requests."""
+        return int(self._function.pcie_id)
+
     async def config_read(self, offset: int, size: int) -> int:
         """Read 1, 2 or 4 aligned bytes of configuration space; all ones if nobody answers."""
         check_aligned(offset, size)

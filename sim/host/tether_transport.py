@@ -116,6 +116,11 @@ class TetherTransport(TlpTransport):
         assert self.link.identity is not None
         return self.link.identity
 
+    @property
+    def requester_id(self) -> int:
+        """With which the function sends its requests."""
+        return int(FUNCTION)
+
     async def _greet(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         self._heard_at = loop.time()

@@ -1,6 +1,5 @@
 """The driver's transport over TLPs, whatever carries them."""
 
-from collections.abc import Callable
 from typing import Any
 
 from cocotbext.pcie.core.tlp import CplStatus, TlpType
@@ -8,7 +7,6 @@ from cocotbext.pcie.core.utils import PcieId
 
 from driver.transport import Outcome
 
-from .interrupts import Target
 from .platform import Host, HostBuffer
 from .tlp import ExtraType, Tlp
 
@@ -36,6 +34,16 @@ class TlpTransport:
         self.host = host
         self.requests = 0
         self.bars: dict[int, range] = {}
+
+    @property
+    def machine(self) -> Host:
+        """The host's processors and what interrupts them."""
+        return self.host
+
+    @property
+    def requester_id(self) -> int:
+        """With which the function sends its requests."""
+        raise NotImplementedError
 
     async def _post(self, request: Tlp) -> None:
         """Send a posted request."""
@@ -105,10 +113,6 @@ class TlpTransport:
     def allocate(self, size: int, *, pasid: int | None = None, align: int = 64) -> HostBuffer:
         """Memory in the address space of a PASID, or of the function itself."""
         return self.host.allocate(size, pasid=pasid, align=align)
-
-    def allocate_target(self, handler: Callable[[], None]) -> Target:
-        """A place that a message of its own leads to. The handler is called once per message."""
-        return self.host.allocate_target(handler)
 
 
 def check_aligned(offset: int, size: int) -> None:

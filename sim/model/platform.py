@@ -19,10 +19,13 @@ class PlatformHost:
     ----------
     platform
         Memory, IOMMU and interrupt controller.
+    requester
+        With which the function sends its requests.
     """
 
-    def __init__(self, platform: Platform):
+    def __init__(self, platform: Platform, requester: int):
         self.platform = platform
+        self._requester = requester
 
     def dma_read(self, address: int, length: int, pasid: int | None) -> bytes:
         """Read host memory. Raises :class:`~sim.model.host.HostError`."""
@@ -51,4 +54,4 @@ class PlatformHost:
 
     def message(self, address: int, data: int) -> None:
         """Deliver an interrupt message."""
-        self.platform.message(address, data)
+        self.platform.message(address, data, self._requester)

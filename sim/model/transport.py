@@ -2,10 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from driver.transport import Buffer, Event, InterruptTarget, Outcome, Task
+from driver.transport import Buffer, Event, Outcome, Task
 from hw.regs.config import Config
 
 from ..host.platform import Host as Platform
@@ -73,7 +73,7 @@ class ModelTransport:
     ):
         self.config = config or Config()
         self.platform = platform or Platform(self.config.message_window)
-        self.device = Device(self.config, PlatformHost(self.platform))
+        self.device = Device(self.config, PlatformHost(self.platform, ROUTING_ID))
         self._random = random.Random(seed)
         self._shuffle = shuffle
         self._steps = steps_per_request
@@ -139,6 +139,16 @@ class ModelTransport:
         await asyncio.sleep(0)
 
     # Transport
+
+    @property
+    def machine(self) -> Platform:
+        """The host's processors and what interrupts them."""
+        return self.platform
+
+    @property
+    def requester_id(self) -> int:
+        """With which the function sends its requests."""
+        return ROUTING_ID
 
     @property
     def requests(self) -> int:
@@ -211,10 +221,6 @@ class ModelTransport:
     def allocate(self, size: int, *, pasid: int | None = None, align: int = 64) -> Buffer:
         """Memory in the address space of a PASID, or of the function itself."""
         return self.platform.allocate(size, pasid=pasid, align=align)
-
-    def allocate_target(self, handler: Callable[[], None]) -> InterruptTarget:
-        """A place that a message of its own leads to. The handler is called once per message."""
-        return self.platform.allocate_target(handler)
 
     def now(self) -> int:
         """Steps since the transport was opened."""

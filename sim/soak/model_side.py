@@ -6,7 +6,7 @@ from hw.regs.config import Config
 from ..host.platform import Host
 from ..model.host import HostError, ReadError
 from ..model.platform import PlatformHost
-from ..model.transport import ModelTransport, run
+from ..model.transport import ROUTING_ID, ModelTransport, run
 from .play import Play, Progress
 from .result import Round
 from .stand import Faults
@@ -24,7 +24,7 @@ class UnkindHost(PlatformHost):
     """A host that lets reads fail."""
 
     def __init__(self, platform: Host, faults: Faults) -> None:
-        super().__init__(platform)
+        super().__init__(platform, ROUTING_ID)
         self._faults = faults
 
     def dma_read(self, address: int, length: int, pasid: int | None) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import with_timeout
 
+from driver.irq import boot
 from sim.bench.cocotb_side import PERIOD_PS, bench, cycles, now, parameters
 from sim.host.rtl_transport import RtlTransport
 from tests.driver.cases import CASES, CONFIG, Case
@@ -30,7 +31,8 @@ async def play(dut: Any, case: Case) -> None:
     await case(transport)
     findings = await transport.finish()
     assert not findings, "\n".join(findings)
-    assert not transport.host.interrupts.live, "interrupt targets were leaked"
+    assert not transport.host.interrupts.live, "entries of the remapping table were leaked"
+    assert not any(boot(transport.host).counts().values()), "interrupts were leaked"
 
 
 def make(name: str, case: Case) -> Callable[[Any], Coroutine[Any, Any, None]]:

@@ -5,15 +5,17 @@ writable, but does nothing. Its transport never waits: whoever waits for an even
 that the time is up.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
-from driver.transport import Buffer, Event, InterruptTarget, Message, Outcome, Task
+from driver.irq import boot
+from driver.transport import Buffer, Event, Outcome, Task
 from hw.regs import Access, Config, Register
 from hw.regs.bar0 import bar0
 from hw.regs.bar2 import bar2_bytes
 from hw.regs.capabilities import constants
 from hw.regs.configspace import config_space
+from sim.host.platform import Host
 
 CONFIG = Config(ims_vectors=256, msix_vectors=8, queues=2, queue_slots=16)
 
@@ -48,15 +50,6 @@ class PaperEvent:
         return self._set
 
 
-class PaperTarget:
-    def __init__(self, transport: "PaperTransport", message: Message) -> None:
-        self.message = message
-        self._transport = transport
-
-    def release(self) -> None:
-        self._transport.targets.remove(self)
-
-
 class PaperTransport:
     """See the module; ``config`` and ``memory`` are the bytes that reads return."""
 
@@ -66,9 +59,9 @@ class PaperTransport:
         self.config_writable = bytearray(4096)
         self.memory = bytearray(self.space.size_bytes)
         self.bars = {0: self.space.size_bytes, 2: bar2_bytes(config)}
-        self.targets: list[PaperTarget] = []
+        self.machine = Host(cpus=8)
+        self.requester_id = 0x0100
         self.pasids: set[int] = set()
-        self.made = 0
         self.requests = 0
         self.time = 0
         self.answers = True
@@ -155,11 +148,9 @@ class PaperTransport:
     def allocate(self, size: int, *, pasid: int | None = None, align: int = 64) -> Buffer:
         raise MemoryError("there is no memory on paper")
 
-    def allocate_target(self, handler: Callable[[], None]) -> InterruptTarget:
-        target = PaperTarget(self, Message(0xFEE0_0000 + 4 * self.made, 0x41))
-        self.made += 1
-        self.targets.append(target)
-        return target
+    def interrupts(self) -> dict[str, int]:
+        """How much of everything the interrupt subsystem has in use."""
+        return boot(self.machine).counts()
 
     def now(self) -> int:
         return self.time

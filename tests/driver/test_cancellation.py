@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from driver import Device, MemoryMove, Nop, QueueSettings, SettingsError
+from driver.irq import boot
 from driver.lock import Lock
 from sim.model.transport import ModelTransport, run
 
@@ -28,7 +29,8 @@ async def cancel(task: asyncio.Task) -> None:
 async def close(transport: ModelTransport, device: Device) -> None:
     await device.close()
     assert not transport.platform.check()
-    assert not transport.platform.interrupts.live, "interrupt targets were leaked"
+    assert not transport.platform.interrupts.live, "entries of the remapping table were leaked"
+    assert not any(boot(transport.platform).counts().values()), "interrupts were leaked"
 
 
 def test_cancelled_wait_drains_and_gives_its_record_back():

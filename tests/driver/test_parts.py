@@ -19,11 +19,15 @@ from driver import (
     QueueSettings,
     SettingsError,
     Timeouts,
+    Vector,
     VectorError,
+    VectorsExhausted,
 )
 from driver.indices import Indices
+from driver.irq.domain import irq_chip_compose_msi_msg
 from driver.lock import Lock
 from driver.queues import Queue
+from driver.transport import Message
 from hw.regs.commands import Command, CommandError, SoftwareError
 from hw.regs.descriptor import DESCRIPTOR, Flag, Opcode, Status
 
@@ -45,6 +49,11 @@ def device(paper) -> Device:
 def ims_entry(paper: PaperTransport, index: int) -> int:
     start = paper.space.table("ims").entry(index)
     return int.from_bytes(paper.memory[start : start + 16], "little")
+
+
+def message_of(device: Device, vector: Vector) -> Message:
+    """What the levels below the device's table say that the entry holds."""
+    return irq_chip_compose_msi_msg(device._vectors._system.irq_to_desc(vector.irq).irq_data)
 
 
 @settings(derandomize=True)
@@ -71,6 +80,25 @@ def test_index_that_is_not_out_cannot_come_back():
     indices = Indices(0, 2)
     with pytest.raises(ValueError, match="1 is not allocated"):
         indices.give(1)
+
+
+def test_index_can_be_taken_by_name():
+    indices = Indices(0, 4)
+    assert indices.take(2) == 2
+    with pytest.raises(ValueError, match="2 is allocated"):
+        indices.take(2)
+    indices.give(2)
+    assert [indices.take() for _ in range(4)] == [0, 1, 3, 2]
+    indices.give(1)
+    indices.give(3)
+    assert indices.take(3) == 3 and indices.take() == 1
+
+
+def test_scattered_indices_are_all_handed_out():
+    indices = Indices(10, 17, 3)
+    assert [indices.take() for _ in range(7)] == [10, 13, 16, 12, 15, 11, 14]
+    with pytest.raises(IndexError):
+        indices.take()
 
 
 def test_freed_index_is_used_again_as_late_as_possible():
@@ -215,47 +243,49 @@ def test_operand_that_does_not_fit_is_refused(device):
 
 def test_armed_entry_holds_its_message_and_owner(paper, device):
     vector = run(device.alloc_vector(lambda: None, pasid=0x12345))
-    message = paper.targets[-1].message
+    message = message_of(device, vector)
     control = 0x12345 << 12 | 1 << 3
     assert ims_entry(paper, vector.index) == message.address | message.data << 64 | control << 96
 
 
 def test_freed_entry_is_masked_ignored_and_nobodys(paper, device):
+    before = paper.interrupts()
     vector = run(device.alloc_vector(lambda: None, pasid=0x12345))
-    targets = len(paper.targets)
     run(device.free_vector(vector))
     assert ims_entry(paper, vector.index) == 0xFEE0_0000 | 0b101 << 96
-    assert len(paper.targets) == targets - 1
+    assert paper.interrupts() == before
 
 
 def test_entry_that_does_not_take_its_message_is_not_unmasked(paper, device):
     """A device whose write filter is stricter than its page says."""
-    targets, free = len(paper.targets), device.free_vectors()
+    before, free = paper.interrupts(), device.free_vectors()
     start = paper.space.table("ims").entry(0)
     paper.freeze(start, (0xFEE0_0000).to_bytes(8, "little"))
     with pytest.raises(VectorError, match="entry 0 did not take its message"):
         run(device.alloc_vector(lambda: None))
     assert ims_entry(paper, 0) >> 96 & 1, "the entry was left unmasked"
-    assert len(paper.targets) == targets and device.free_vectors() == free
+    assert paper.interrupts() == before and device.free_vectors() == free
 
 
 def test_failed_retarget_keeps_the_old_message(paper, device):
     vector = run(device.alloc_vector(lambda: None))
-    before, target = ims_entry(paper, vector.index), paper.targets[-1]
+    before, message = ims_entry(paper, vector.index), message_of(device, vector)
+    counts = paper.interrupts()
     start = paper.space.table("ims").entry(vector.index)
     paper.freeze(start, bytes(paper.memory[start : start + 8]))
     with pytest.raises(VectorError, match="did not take its message"):
         run(vector.retarget())
     assert ims_entry(paper, vector.index) == before
-    assert paper.targets[-1] is target, "the old target was released, or the new one was not"
+    assert message_of(device, vector) == message
+    assert paper.interrupts() == counts, "the new entry was not given back"
 
 
 def test_allocation_on_a_dead_device_gives_everything_back(paper, device):
-    targets, free = len(paper.targets), device.free_vectors()
+    before, free = paper.interrupts(), device.free_vectors()
     paper.memory_answers = False
     with pytest.raises(DeviceGone):
         run(device.alloc_vector(lambda: None))
-    assert len(paper.targets) == targets and device.free_vectors() == free
+    assert paper.interrupts() == before and device.free_vectors() == free
 
 
 def test_event_that_never_leaves_is_reported(paper, device):
@@ -278,10 +308,10 @@ def test_adi_that_finds_no_vector_gives_its_pasid_back(paper, device):
     queue = device.queues[0]
     run(queue.configure(QueueSettings(size=4)))
     free = device.free_vectors()
-    pasids, targets = set(paper.pasids), len(paper.targets)
-    with pytest.raises(Exception, match="is allocated"):
+    pasids, before = set(paper.pasids), paper.interrupts()
+    with pytest.raises(VectorsExhausted, match="all 256 entries of IMS are in use"):
         run(device.create_adi(queue, vectors=free + 1))
-    assert paper.pasids == pasids and len(paper.targets) == targets
+    assert paper.pasids == pasids and paper.interrupts() == before
     assert device.free_vectors() == free
 
 
@@ -292,7 +322,7 @@ def test_dead_device_still_gives_everything_back(paper, device):
     paper.answers = False
     with pytest.raises(DeviceGone, match="does not answer after its reset"):
         run(device.close())
-    assert not paper.pasids and not paper.targets
+    assert not paper.pasids and not any(paper.interrupts().values())
 
 
 @pytest.mark.parametrize(("index", "bit"), [(0, 0x00001), (15, 0x08000), (16, 0x10001)])

@@ -1,4 +1,4 @@
-"""The examples in the driver's README run as they stand."""
+"""The examples in the driver's pages run as they stand."""
 
 import re
 from pathlib import Path
@@ -6,17 +6,22 @@ from pathlib import Path
 import pytest
 
 import driver
+from driver.irq import boot
 from sim.model.transport import ModelTransport, run
 
-EXAMPLES = re.findall(
-    r"```python\n(.*?)```", (Path(driver.__file__).parent / "README.md").read_text(), re.DOTALL
-)
+EXAMPLES = [
+    example
+    for page in ("README.md", "irq/README.md")
+    for example in re.findall(
+        r"```python\n(.*?)```", (Path(driver.__file__).parent / page).read_text(), re.DOTALL
+    )
+]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_example_runs_on_the_model(example):
     names: dict = {}
-    exec(compile(example, "driver/README.md", "exec"), names)
+    exec(compile(example, "driver's page", "exec"), names)
 
     async def play():
         transport = ModelTransport()
@@ -25,3 +30,4 @@ def test_example_runs_on_the_model(example):
 
     host = run(play())
     assert not host.check() and not host.interrupts.live
+    assert not any(boot(host).counts().values())

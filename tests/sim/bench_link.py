@@ -14,6 +14,7 @@ from sim.host.platform import Host
 from sim.host.port import LinkBehaviour, RtlPort
 from sim.host.root_complex import Behaviour, TocsinRootComplex
 from sim.host.tlp import MEMORY_READS, Tlp
+from tests.targets import Target
 
 DEVICE = PcieId(1, 0, 0)
 
@@ -165,7 +166,7 @@ async def interrupts_reach_their_targets(dut):
     def handler(index):
         counts[index] += 1
 
-    targets = [rc.host.allocate_target(lambda n=n: handler(n)) for n in range(50)]
+    targets = [Target(rc.host, lambda n=n: handler(n)) for n in range(50)]
     for target in targets:
         data = target.message.data.to_bytes(4, "little")
         await rc.port.send(memory(TlpType.MEM_WRITE, target.message.address, data=data))

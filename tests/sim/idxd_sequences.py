@@ -13,6 +13,8 @@ from hw.regs.commands import Command
 from hw.regs.configspace import MSIX
 from hw.regs.descriptor import OPERATIONS_IMPLEMENTED
 
+from ..targets import Target
+
 VERSION, GENCAP, WQCAP, GRPCAP, ENGCAP, OPCAP, OFFSETS = 0x00, 0x10, 0x20, 0x30, 0x38, 0x40, 0x60
 GENCFG, GENCTRL, GENSTS, INTCAUSE, CMD, CMDSTATUS, CMDCAP = (
     0x80, 0x88, 0x90, 0x98, 0xA0, 0xA8, 0xB0,
@@ -310,7 +312,7 @@ class Replay:
         self.found = Found()
         self._transport = transport
         self._bell = transport.event()
-        self._target = transport.allocate_target(self._bell.set)
+        self._target = Target(transport.machine, self._bell.set)
 
     async def rung(self, timeout_cycles: int = 100_000) -> bool:
         """Whether vector 0 rings in time; the next ring is another."""

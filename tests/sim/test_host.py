@@ -5,6 +5,8 @@ import pytest
 from sim.host.iommu import AccessRefused, Reason
 from sim.host.platform import Host
 
+from ..targets import REQUESTER, Target
+
 
 @pytest.fixture
 def host():
@@ -113,13 +115,13 @@ def test_pasids_are_distinct_and_use_all_bits(host):
 
 
 def test_no_two_targets_share_address_or_data(host):
-    messages = [host.allocate_target(lambda: None).message for _ in range(20_000)]
-    assert len({message.address for message in messages}) == 20_000
-    assert len({message.data for message in messages}) == 20_000
-    assert all(m.address >> 20 == 0xFEE and m.address % 4 == 0 for m in messages)
-    for bit in range(2, 20):
+    messages = [Target(host, lambda: None).message for _ in range(18_000)]
+    assert len({message.address for message in messages}) == 18_000
+    assert len({message.data for message in messages}) == 18_000
+    assert all(m.address >> 20 == 0xFEE and m.address & 0b11011 == 0b11000 for m in messages)
+    for bit in (2, *range(5, 20)):
         assert {m.address >> bit & 1 for m in messages} == {0, 1}
-    for bit in range(32):
+    for bit in range(15):
         assert {m.data >> bit & 1 for m in messages} == {0, 1}
 
 
@@ -129,24 +131,25 @@ def test_message_reaches_its_own_handler_only(host):
     def handler(index):
         calls[index] += 1
 
-    first = host.allocate_target(lambda: handler(0))
-    host.allocate_target(lambda: handler(1))
-    assert host.message(first.message.address, first.message.data) is first
+    first = Target(host, lambda: handler(0))
+    Target(host, lambda: handler(1))
+    assert host.message(first.message.address, first.message.data, REQUESTER)
     assert calls == [1, 0]
     assert (host.interrupts.delivered, first.delivered) == (1, 1)
 
 
 def test_mixed_address_and_data_are_misdirected(host):
-    first, second = (host.allocate_target(lambda: None) for _ in range(2))
-    assert host.message(first.message.address, second.message.data) is None
+    first, second = (Target(host, lambda: None) for _ in range(2))
+    assert not host.message(first.message.address, second.message.data, REQUESTER)
     assert host.interrupts.misdirected == 1
-    assert "the address is target 0's" in host.check()[0]
+    assert "is not present" in host.check()[0]
 
 
 def test_message_of_a_released_target_is_misdirected(host):
-    target = host.allocate_target(lambda: None)
+    target = Target(host, lambda: None)
+    message = target.message
     target.release()
-    host.message(target.message.address, target.message.data)
+    host.message(message.address, message.data, REQUESTER)
     assert host.interrupts.misdirected == 1
     assert host.interrupts.delivered == 0
-    assert "was released" in host.check()[0]
+    assert "is not present" in host.check()[0]

@@ -16,6 +16,7 @@ from sim.host.tlp import DEFERRABLE_WRITES, MEMORY_READS, MEMORY_WRITES, Tlp
 from sim.serial.noise import Noise
 
 from ..driver.tether_board import PaperBoard
+from ..targets import Target
 
 BYTES = 60
 """Byte times in a turn of the line."""
@@ -177,7 +178,7 @@ def test_deferrable_writes_tell_their_outcome():
 def test_device_reaches_memory_and_rings():
     async def work(transport, line):
         rung = transport.event()
-        target = transport.allocate_target(rung.set)
+        target = Target(transport.machine, rung.set)
         buffer = transport.allocate(4096)
         write = Tlp()
         write.requester_id = PcieId(1, 0, 0)

@@ -18,6 +18,7 @@ from . import (
     probing,
     sharing,
     stock,
+    storm,
     tenants,
     trouble,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "probing",
     "sharing",
     "stock",
+    "storm",
     "tenants",
     "trouble",
 ]

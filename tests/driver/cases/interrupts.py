@@ -1,9 +1,11 @@
 """Vectors: allocation, masks, moves and exhaustion, while others fire."""
 
+from typing import Any
+
 import pytest
 
 from driver import Nop, Transport, VectorError, VectorsExhausted, VectorTable
-from driver.transport import Message
+from driver.irq import boot
 
 from .registry import Bell, case, fire, settle, started
 
@@ -105,6 +107,26 @@ async def retarget_under_fire_loses_and_doubles_nothing(transport: Transport) ->
     await settle(transport)
     assert bell.count == 60 and moves > 10, f"{bell.count} bells, {moves} moves"
     assert device.strays == 0
+    await device.close()
+
+
+@case
+async def moved_vector_rings_on_its_new_processor_and_costs_no_request(
+    transport: Transport,
+) -> None:
+    device, (queue,) = await started(transport)
+    adi = await device.create_adi(queue)
+    bell = Bell(transport)
+    vector = await device.alloc_vector(bell, pasid=adi.pasid)
+    system = boot(transport.machine)
+    for number, cpu in enumerate((3, 1, 2), start=1):
+        before = transport.requests
+        await vector.set_affinity(frozenset({cpu}))
+        assert transport.requests == before
+        await fire(transport, queue, adi.pasid, vector)
+        await bell.reach(number)
+        (line,) = (each for each in system.proc_interrupts() if each.irq == vector.irq)
+        assert line.counts[cpu] == 1 and line.hwirq == vector.index
     await device.close()
 
 
@@ -282,25 +304,18 @@ async def failed_allocation_gives_everything_back(transport: Transport) -> None:
     """A host that offers a message outside the window: refused before anything is written."""
     device, (queue,) = await started(transport)
     free = device.free_vectors()
-    allocate_target = transport.allocate_target
-    released = []
-
-    class Elsewhere:
-        message = Message(0x1_0000_0000, 1)
-
-        def release(self) -> None:
-            released.append(self)
-
-    transport.allocate_target = lambda handler: Elsewhere()  # type: ignore[method-assign]
+    system = boot(transport.machine)
+    before = transport.requests, system.counts()
+    machine: Any = transport.machine
+    window, machine.message_base = machine.message_base, 0x1_0000_0000
     try:
-        before = transport.requests
         for table in VectorTable:
             with pytest.raises(VectorError) as caught:
                 await device.alloc_vector(lambda: None, table=table)
-            assert "0x100000000 is not one" in str(caught.value)
-        assert transport.requests == before and len(released) == 2
+            assert "is not one" in str(caught.value)
+        assert (transport.requests, system.counts()) == before
     finally:
-        transport.allocate_target = allocate_target  # type: ignore[method-assign]
+        machine.message_base = window
     assert device.free_vectors() == free
     adi = await device.create_adi(queue)
     await (await adi.submit(Nop())).wait()

@@ -21,6 +21,7 @@ from tests.sim.idxd_sequences import (
     enable_queue,
     event_logged,
 )
+from tests.targets import Target
 
 from .registry import CONFIG, Bell, case
 
@@ -68,7 +69,7 @@ async def stock_driver_runs_queues_through_their_lives(transport: Transport) -> 
 async def stock_driver_hears_of_work_on_the_vector_of_its_queue(transport: Transport) -> None:
     replay = await _loaded(transport)
     pasid, bell = transport.allocate_pasid(), Bell(transport)
-    target = transport.allocate_target(bell)
+    target = Target(transport.machine, bell)
     record = transport.allocate(32, pasid=pasid)
     entry = MSIX_TABLE + 16
     await transport.write(0, entry, target.message.address.to_bytes(8, "little"))

@@ -22,11 +22,12 @@ from . import (
     tenants,
     trouble,
 )
-from .registry import CASES, CONFIG, Case
+from .registry import CASES, CONFIG, HOST_CONFIG, Case
 
 __all__ = [
     "CASES",
     "CONFIG",
+    "HOST_CONFIG",
     "Case",
     "batches",
     "control",

@@ -27,6 +27,9 @@ Case = Callable[[Transport], Coroutine[Any, Any, None]]
 
 CASES: dict[str, Case] = {}
 
+HOST_CASES: dict[str, Case] = {}
+"""Those that need interrupt message storage in the host's memory."""
+
 CONFIG = Config()
 """The default device, which other benches run too, so that it is built once."""
 
@@ -51,6 +54,13 @@ def case(function: Case) -> Case:
     """Register a case under its name."""
     assert function.__name__ not in CASES
     CASES[function.__name__] = function
+    return function
+
+
+def host_case(function: Case) -> Case:
+    """Register a case for devices of :data:`HOST_CONFIG`."""
+    assert function.__name__ not in HOST_CASES
+    HOST_CASES[function.__name__] = function
     return function
 
 

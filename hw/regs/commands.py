@@ -90,6 +90,17 @@ class SoftwareError(enum.IntEnum):
     """Ours: an entry of interrupt message storage could not be read from the host's memory."""
 
 
+class FetchFailure(enum.IntEnum):
+    """Why an entry could not be had: bits 31:24 of the information with ``ENTRY_FETCH``."""
+
+    OUTSIDE_WINDOW = 0
+    """It came, but its address is not one that the device sends messages to."""
+    UNSUPPORTED_REQUEST = 1
+    COMPLETER_ABORT = 2
+    POISONED = 3
+    TIMEOUT = 4
+
+
 class DeviceState(enum.IntEnum):
     """GENSTS[1:0]."""
 

@@ -118,6 +118,7 @@ def c_header() -> str:
         commands.Command,
         commands.CommandError,
         commands.SoftwareError,
+        commands.FetchFailure,
         commands.DeviceState,
         commands.ResetType,
         commands.QueueState,

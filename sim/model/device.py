@@ -307,7 +307,11 @@ class Device:
 
     def _lacking(self, index: int, status: int) -> None:
         """An entry of interrupt message storage could not be had."""
-        self._error(SoftwareError.ENTRY_FETCH, info_valid=1, info=index | status << 24)
+        fields = {"info_valid": 1, "info": index | status << 24}
+        if self.logging:
+            self.log.append(code=SoftwareError.ENTRY_FETCH, **fields)
+        else:
+            self._error(SoftwareError.ENTRY_FETCH, **fields)
 
     def _cause(self, name: str) -> None:
         """Set a bit of INTCAUSE, then ring MSI-X vector 0."""

@@ -17,6 +17,7 @@ from .errors import (
     OperationTimeout,
     SettingsError,
 )
+from .holding import Holding
 from .limits import Limits
 from .operation import Operation
 from .queues import Queue
@@ -46,8 +47,10 @@ class Adi(Verbs):
     -------
     queue, pasid, vectors
         What it consists of.
-    records
-        Its places for completion records.
+    records, submissions
+        Its places for completion records; whether submissions are held.
+    resubmitted
+        Descriptors submitted again because their interrupt handle had been revoked.
     submitted, completed, bells, retries
         Descriptors submitted; those whose bell or drain has reported them; messages received;
         submissions that were tried again because the queue was full. At rest, and unless a
@@ -67,20 +70,24 @@ class Adi(Verbs):
         queue: Queue,
         pasid: int,
         timeouts: Timeouts,
+        *,
+        revocable: bool = False,
     ) -> None:
         self.queue = queue
         self.pasid = pasid
         self.vectors: list[Vector] = []
         self.submitted = 0
         self.completed = 0
-        self.retries = 0
+        self.retries = self.resubmitted = 0
         self._transport = transport
         self._commands = commands
         self._timeouts = timeouts
         self.records = Records(transport, pasid)
         self._buffers: list[Buffer] = []
         self._waiting: list[dict[Operation[Any], None]] = []
-        self._busy = self._submitting = self._aborting = 0
+        self._busy = 0
+        self.submissions = Holding(transport)
+        self._revocable = revocable
         self._closed = False
 
     @property
@@ -127,8 +134,7 @@ class Adi(Verbs):
         the ADI has gone with it.
         """
         try:
-            while self._aborting:
-                await self._transport.sleep(BUSY_POLL_CYCLES)
+            await self.submissions.released()
             self._refuse(descriptor, vector, check)
         except BaseException:
             if release is not None and not self._closed:
@@ -139,14 +145,10 @@ class Adi(Verbs):
         operation = Operation(
             self._transport, descriptor, record, limit, self._expire, self._desert, release
         )
-        chosen = self.vectors[vector]
-        data = descriptor.encode(
-            pasid=self.pasid, completion_address=record.address, handle=chosen.index
-        )
         self._waiting[vector][operation] = None
-        self._submitting += 1
+        self.submissions.under_way += 1
         try:
-            self.retries += await self.queue.submit(data, ims=chosen.table is VectorTable.IMS)
+            await self._send(operation, vector)
         except (Exception, GeneratorExit):
             if operation in self._waiting[vector]:  # else a reset has ended it already
                 del self._waiting[vector][operation]
@@ -159,9 +161,17 @@ class Adi(Verbs):
                 self._desert(operation)
             raise
         finally:
-            self._submitting -= 1
+            self.submissions.under_way -= 1
         self.submitted += 1
         return operation
+
+    async def _send(self, operation: Operation[Any], number: int) -> None:
+        vector = self.vectors[number]
+        operation.handle = vector.handle
+        data = operation.descriptor.encode(
+            pasid=self.pasid, completion_address=operation.record.address, handle=vector.handle
+        )
+        self.retries += await self.queue.submit(data, ims=vector.table is VectorTable.IMS)
 
     def _refuse(self, descriptor: Descriptor[Any], vector: int, check: bool) -> None:
         if self._closed:
@@ -192,21 +202,40 @@ class Adi(Verbs):
         Submissions that are under way come first, and later ones wait until it is over: what
         becomes of a descriptor that arrives in the middle of an abort nobody says (DSA §3.15).
         """
-        self._aborting += 1
+        self.submissions.hold()
         try:
-            while self._submitting:
-                await self._transport.sleep(BUSY_POLL_CYCLES)
+            await self.submissions.settled()
             await self._quiesce(Command.ABORT_PASID)
             self._settle(OperationAborted("the operation was aborted"))
         finally:
-            self._aborting -= 1
+            self.submissions.go_on()
+
+    async def resubmit(self) -> None:
+        """Submit again what was refused because its handle was revoked; nothing of it was done.
+
+        Submissions are held. The drain makes everything with an old handle end (DSA §7.5.4).
+        """
+        await self.drain()
+        for number, waiting in enumerate(self._waiting):
+            current = self.vectors[number].handle
+            for operation in list(waiting):
+                refused = operation.record.read().status == Status.BAD_HANDLE
+                if refused and operation.handle != current:
+                    operation.record.clear()
+                    self.queue.retire()
+                    self.resubmitted += 1
+                    await self._send(operation, number)
 
     def rung(self, vector: int) -> None:
         """Look which operations of a vector have completed. One bell may stand for several."""
         waiting = self._waiting[vector]
-        for operation in [item for item in waiting if item.record.read().status]:
+        for operation in [item for item in waiting if self._ended(item.record.read().status)]:
             del waiting[operation]
             self._report(operation, rung=True)
+
+    def _ended(self, status: int) -> bool:
+        """Whether a status is the end of an operation; a bad handle may be one that was revoked."""
+        return bool(status) and not (self._revocable and status == Status.BAD_HANDLE)
 
     def _report(self, operation: Operation[Any], *, rung: bool) -> None:
         completion = operation.record.read()
@@ -218,6 +247,9 @@ class Adi(Verbs):
     async def _expire(self, operation: Operation[Any]) -> None:
         """An operation's time is up: drain, then tell a lost bell from lost work."""
         await self.drain()
+        while self.submissions.held:  # perhaps to submit this one again
+            await self.submissions.released()
+            await self.drain()
         if operation.done:
             return
         self._forget(operation)
@@ -272,7 +304,7 @@ class Adi(Verbs):
     async def close(self) -> None:
         """Take no more submissions; wait for those under way and for deserted ones, then drain."""
         self._closed = True
-        while self._busy or self._submitting:
+        while self._busy or self.submissions.under_way:
             await self._transport.sleep(BUSY_POLL_CYCLES)
         await self.drain()
 

@@ -5,6 +5,7 @@ from functools import partial
 from .adi import Adi
 from .commands import Commands
 from .errors import SettingsError
+from .lock import Lock
 from .queues import Queue
 from .settings import Mode
 from .timeouts import Timeouts
@@ -24,9 +25,10 @@ class Adis:
         self._vectors = vectors
         self._timeouts = timeouts
         self._live: dict[Adi, None] = {}
+        self._renewing = Lock(transport)
 
     async def create(
-        self, queue: Queue, *, vectors: int = 1, table: VectorTable = VectorTable.IMS
+        self, queue: Queue, *, vectors: int = 1, table: VectorTable | None = None
     ) -> Adi:
         """A PASID, vectors that only its descriptors can ring, and records, on a queue.
 
@@ -41,7 +43,14 @@ class Adis:
         if dedicated and any(adi.queue is queue for adi in self._live):
             raise SettingsError(f"the dedicated queue {queue.index} has an ADI already")
         pasid = self._transport.allocate_pasid()
-        adi = Adi(self._transport, self._commands, queue, pasid, self._timeouts)
+        adi = Adi(
+            self._transport,
+            self._commands,
+            queue,
+            pasid,
+            self._timeouts,
+            revocable=self._vectors.revocable,
+        )
         self._live[adi] = None
         try:
             for number in range(vectors):
@@ -82,6 +91,27 @@ class Adis:
             adi.release_memory()
             self._transport.free_pasid(adi.pasid)
         self._live.clear()
+
+    def revoked(self) -> None:
+        """The device has revoked interrupt handles: hold submissions, and renew them."""
+        held = list(self._live)
+        for adi in held:
+            adi.submissions.hold()
+        self._transport.start(self._renew(held))
+
+    async def _renew(self, held: list[Adi]) -> None:
+        """New handles first; then what the old ones have made the device refuse goes again."""
+        try:
+            async with self._renewing:
+                for adi in held:
+                    await adi.submissions.settled()
+                await self._vectors.renew_handles()
+                for adi in held:
+                    if adi in self._live:
+                        await adi.resubmit()
+        finally:
+            for adi in held:
+                adi.submissions.go_on()
 
     async def _dismantle(self, adi: Adi) -> None:
         for vector in adi.vectors:

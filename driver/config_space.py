@@ -24,6 +24,8 @@ EXTENDED_START, EXTENDED_END = 0x100, 0x1000
 DVSEC_BYTES = 0x0A
 """The header that every DVSEC has."""
 
+SIOV_NAME = "Scalable I/O Virtualization"
+
 
 @dataclass(frozen=True)
 class Element:
@@ -70,6 +72,8 @@ class FunctionMap:
         Bits of the largest PASID.
     msix
         The MSI-X capability.
+    siov
+        Whether it composes assignable interfaces; a device that was composed itself does not.
     page_bar, page_offset
         Where the register page that our own DVSEC names is.
     """
@@ -80,6 +84,7 @@ class FunctionMap:
     pasid: int
     pasid_width: int
     msix: MsixPlace
+    siov: bool
     page_bar: int
     page_offset: int
 
@@ -148,8 +153,8 @@ async def map_function(transport: Transport) -> FunctionMap:
     width = capability >> 8 & 0x1F
     if not 1 <= width <= 20:
         raise ProbeError(f"the PASID width reads as {width} bits; 1 to 20 are possible")
-    siov = _find_dvsec(dvsecs, DVSEC_INTEL, DVSEC_SIOV, 0x18, "Scalable I/O Virtualization")
-    if not await transport.config_read(siov.offset + 0x14, 4) & 1:
+    siov = _seek_dvsec(dvsecs, DVSEC_INTEL, DVSEC_SIOV, 0x18, SIOV_NAME)
+    if siov is not None and not await transport.config_read(siov.offset + 0x14, 4) & 1:
         raise ProbeError(
             "the device has no interrupt message storage, says its Scalable I/O Virtualization "
             "capability"
@@ -163,6 +168,7 @@ async def map_function(transport: Transport) -> FunctionMap:
         pasid=pasid,
         pasid_width=width,
         msix=await _msix(transport, _find(standard, CAPABILITY_MSIX, "MSI-X")),
+        siov=siov is not None,
         page_bar=page & 7,
         page_offset=page & ~7,
     )
@@ -176,6 +182,15 @@ def _find(chain: list[Element], identifier: int, name: str) -> int:
 
 
 def _find_dvsec(found: list[Dvsec], vendor: int, identifier: int, length: int, name: str) -> Dvsec:
+    item = _seek_dvsec(found, vendor, identifier, length, name)
+    if item is None:
+        raise ProbeError(f"the function has no {name} capability")
+    return item
+
+
+def _seek_dvsec(
+    found: list[Dvsec], vendor: int, identifier: int, length: int, name: str
+) -> Dvsec | None:
     for item in found:
         if (item.vendor, item.identifier) == (vendor, identifier):
             if item.length < length:
@@ -184,7 +199,7 @@ def _find_dvsec(found: list[Dvsec], vendor: int, identifier: int, length: int, n
                     f"at least {length} are needed"
                 )
             return item
-    raise ProbeError(f"the function has no {name} capability")
+    return None
 
 
 async def _dvsec(transport: Transport, offset: int) -> Dvsec:

@@ -96,8 +96,11 @@ class Configuration:
         members = [queue.index for queue in self._queues if queue.settings is not None]
         if not members:
             raise SettingsError("no queue has a configuration, so there is nothing to enable")
-        chosen = self._groups.everything(members) if groups is None else groups
-        await self._groups.configure(chosen, members)
+        if self._capabilities.configurable:
+            chosen = self._groups.everything(members) if groups is None else groups
+            await self._groups.configure(chosen, members)
+        elif groups is not None:
+            raise SettingsError("the device's groups cannot be configured; leave them out")
         await self.event_log.configure(event_log_entries)
         await self._registers.write_fields(
             "gencfg", user_interrupts=1, event_log=int(self.event_log.enabled)

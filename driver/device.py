@@ -62,7 +62,7 @@ class Device:
         self._function = function
         self._registers = Registers(transport)
         self._commands = Commands(transport, self._registers, timeouts)
-        self._vectors = Vectors(transport, found)
+        self._vectors = Vectors(transport, self._commands, found)
         self._adis = Adis(transport, self._commands, self._vectors, timeouts)
         self._closed = False
         self.queues = tuple(
@@ -72,9 +72,13 @@ class Device:
         self._configuration = Configuration(
             transport, self._registers, found, timeouts, self._vectors, self.queues
         )
-        log = self._configuration.event_log
         self._service = Service(
-            transport, self._registers, log, self._commands.rung, self._report_error
+            transport,
+            self._registers,
+            self._configuration.event_log,
+            self._commands.rung,
+            self._report_error,
+            self._adis.revoked,
         )
 
     @classmethod
@@ -143,7 +147,7 @@ class Device:
 
     async def start(
         self,
-        settings: Sequence[QueueSettings],
+        settings: Sequence[QueueSettings] | None = None,
         *,
         groups: Sequence[GroupSettings] | None = None,
         event_log_entries: int = 0,
@@ -151,11 +155,13 @@ class Device:
     ) -> list[Queue]:
         """Configure queues 0, 1, … as given, enable the device, and enable these queues.
 
-        With ``host_vectors``, interrupt message storage lies in host memory until the next reset.
-
-        Dedicated queues stay disabled: :meth:`create_adi` gives them their tenant. One that the
-        host uses itself is enabled by :meth:`driver.queues.Queue.enable`.
+        Without ``settings``, queues are taken as somebody else has configured them (a virtual
+        device's). Dedicated ones stay disabled: :meth:`create_adi` gives them their tenant, and
+        :meth:`driver.queues.Queue.enable` enables one that the host uses itself. With
+        ``host_vectors``, message storage lies in host memory until the next reset.
         """
+        if settings is None:
+            settings = [await queue.adopt() for queue in self.queues]
         if len(settings) > len(self.queues):
             raise SettingsError(f"the device has {len(self.queues)} queues, not {len(settings)}")
         queues = list(self.queues[: len(settings)])
@@ -188,7 +194,7 @@ class Device:
         await self.command(Command.DISABLE_DEVICE)
 
     async def alloc_vector(
-        self, handler: Handler, *, pasid: int | None = None, table: VectorTable = VectorTable.IMS
+        self, handler: Handler, *, pasid: int | None = None, table: VectorTable | None = None
     ) -> Vector:
         """A vector of its own for a handler; see :meth:`driver.vectors.Vectors.allocate`."""
         self._refuse_closed()
@@ -203,12 +209,12 @@ class Device:
         self._refuse_closed()
         await self._vectors.sync()
 
-    def free_vectors(self, table: VectorTable = VectorTable.IMS) -> int:
+    def free_vectors(self, table: VectorTable | None = None) -> int:
         """How many vectors can still be allocated."""
         return self._vectors.free(table)
 
     async def create_adi(
-        self, queue: Queue, *, vectors: int = 1, table: VectorTable = VectorTable.IMS
+        self, queue: Queue, *, vectors: int = 1, table: VectorTable | None = None
     ) -> Adi:
         """An assignable device interface on a queue; see :meth:`driver.adis.Adis.create`."""
         self._refuse_closed()

@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 
 from hw.regs.bar0 import (
-    EXTENSION,
-    EXTENSION_TYPE,
-    EXTENSION_VERSION,
     GROUP_CONFIG_BYTES,
     REGISTERS,
     TABLE_UNIT,
@@ -13,8 +10,9 @@ from hw.regs.bar0 import (
 from hw.regs.bar2 import PAGE_BYTES, PORTALS_PER_QUEUE
 from hw.regs.commands import Command, DeviceState
 from hw.regs.config import IMS_UNIT
+from hw.regs.extension import EXTENSION, EXTENSION_TYPE, EXTENSION_VERSION
 
-from .config_space import FunctionMap, MsixPlace
+from .config_space import SIOV_NAME, FunctionMap, MsixPlace
 from .errors import DeviceGone, ProbeError
 from .registers import BAR, Registers
 from .transport import Transport
@@ -49,7 +47,7 @@ class Capabilities:
     version
         Major and minor number of the programming model.
     ims_vectors, msix_vectors
-        Entries of the two tables.
+        Entries of the two tables; a virtual device has none of the first.
     host_vectors
         Entries that interrupt message storage can have in host memory; 0 if it cannot lie there.
     ims_offset, msix_offset, pba_offset, permission_offset
@@ -84,6 +82,9 @@ class Capabilities:
         Whether there is an event log, of 64-byte entries.
     staged_submission
         Whether dedicated queues can take descriptors in pieces of 8 bytes.
+    configurable
+        Whether queues and groups take configuration. Those of a virtual device are given to it
+        by its host (DSA §7.5.1).
     """
 
     version: tuple[int, int]
@@ -115,6 +116,13 @@ class Capabilities:
     occupancy_interrupt: bool
     event_log: bool
     staged_submission: bool
+    configurable: bool
+
+    @property
+    def requests_handles(self) -> bool:
+        """Whether the interrupt handle of a vector has to be asked for (DSA §7.5.4): there is
+        another table behind the one that is seen. Otherwise it is the vector's index."""
+        return not self.ims_vectors and bool(self.commands >> Command.REQUEST_HANDLE & 1)
 
 
 async def discover(transport: Transport, where: FunctionMap) -> Capabilities:
@@ -139,14 +147,16 @@ async def _discover(transport: Transport, registers: Registers, where: FunctionM
     page = await _extension_page(transport, where)
     ims = page["ext_ims"]["vectors"]
     general = await registers.fields("gencap")
-    if not general["ims_size"]:
+    if where.siov and not general["ims_size"]:
         raise ProbeError("the device has no interrupt message storage, says GENCAP")
     if ims != general["ims_size"] * IMS_UNIT:
         raise ProbeError(
             f"the device contradicts itself: GENCAP says {general['ims_size'] * IMS_UNIT} entries "
             f"of interrupt message storage, the Tocsin page {ims}"
         )
-    if not general["configurable"]:
+    if general["ims_size"] and not where.siov:
+        raise ProbeError(f"the function has no {SIOV_NAME} capability")
+    if where.siov and not general["configurable"]:
         raise ProbeError("the device's queues cannot be configured, says GENCAP")
     if (await registers.fields("gensts"))["state"] == DeviceState.HALTED:
         raise ProbeError("the device has halted after an error; reset the function first")
@@ -192,6 +202,7 @@ async def _discover(transport: Transport, registers: Registers, where: FunctionM
         occupancy_interrupt=bool(queues["occupancy_interrupt"]),
         event_log=general["event_log"] == EVENT_LOG_64_BYTES,
         staged_submission=bool(page["ext_features"]["staged_submission"]),
+        configurable=bool(general["configurable"]),
     )
     _check_tables(found, where.msix, transport.bar_bytes(BAR))
     _check_portals(found.queues, transport.bar_bytes(2))

@@ -11,7 +11,7 @@ The rules, beside those of :mod:`driver.entries`:
 - The memory is the device's until it was reset.
 """
 
-from hw.regs.bar0 import EXTENSION
+from hw.regs.extension import EXTENSION
 
 from .discovery import Capabilities
 from .entries import ENTRY_BYTES, IGNORE, MASK, check_message

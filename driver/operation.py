@@ -20,6 +20,8 @@ class Operation(Generic[Result]):
     -------
     descriptor
         What was submitted.
+    handle
+        The interrupt handle that it was last submitted with.
     submitted_at, rung_at
         Clocks of the transport; ``rung_at`` is None until the bell has rung.
 
@@ -37,6 +39,7 @@ class Operation(Generic[Result]):
         release: Callable[[], None] | None = None,
     ) -> None:
         self.descriptor = descriptor
+        self.handle = 0
         self.submitted_at = transport.now()
         self.rung_at: int | None = None
         self.record = record

@@ -101,6 +101,14 @@ class Queue:
                 )
         self.settings = settings
 
+    async def adopt(self) -> QueueSettings:
+        """Take the configuration that it was given by somebody else (DSA §7.5.1)."""
+        names = ["size", "threshold", "mode", "limits"]
+        names += ["operations"] if self._capabilities.operation_config else []
+        words = {name: await self._registers.load(FIELDS[name], self._entry) for name in names}
+        self.settings = QueueSettings.of(words, self._capabilities)
+        return self.settings
+
     async def state(self) -> QueueState:
         """Disabled, enabled or busy."""
         return QueueState((await self._status())["state"])

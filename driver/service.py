@@ -28,6 +28,8 @@ class Service:
         Called when a command has completed.
     on_error
         Called with every error and halt.
+    on_revoked
+        Called when interrupt handles are not valid any more (DSA §7.5.4).
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class Service:
         event_log: EventLog,
         on_command: Callable[[], None],
         on_error: Callable[[ErrorReport], None],
+        on_revoked: Callable[[], None],
     ) -> None:
         self._transport = transport
         self._registers = registers
         self._event_log = event_log
         self._on_command = on_command
         self._on_error = on_error
+        self._on_revoked = on_revoked
         self._task: Task | None = None
         self._again = False
 
@@ -73,6 +77,8 @@ class Service:
         cause = _INTCAUSE.unpack(raw)
         if cause["command"]:
             self._on_command()
+        if cause["handles_revoked"]:
+            self._on_revoked()
         if cause["event_log"]:
             for report in await self._event_log.collect():
                 self._on_error(report)

@@ -61,6 +61,22 @@ class QueueSettings:
     staged: bool = False
     on_occupancy: Callable[[], None] | None = None
 
+    @classmethod
+    def of(cls, words: dict[str, int], capabilities: Capabilities) -> "QueueSettings":
+        """What register values of a WQCFG entry say, as :meth:`words` writes them."""
+        mode = FIELDS["mode"].unpack(words["mode"])
+        limits = FIELDS["limits"].unpack(words["limits"])
+        return cls(
+            size=words["size"],
+            mode=Mode.DEDICATED if mode["dedicated"] else Mode.SHARED,
+            threshold=None if mode["dedicated"] else words["threshold"],
+            priority=mode["priority"],
+            pasid=mode["pasid"] if mode["dedicated"] and mode["pasid_enable"] else None,
+            max_transfer_log2=limits["max_transfer_log2"],
+            max_batch_log2=limits["max_batch_log2"],
+            operations=words["operations"] if capabilities.operation_config else None,
+        )
+
     def check(self, capabilities: Capabilities) -> None:
         """Refuse what the device would refuse, in one sentence."""
         shared = self.mode is Mode.SHARED

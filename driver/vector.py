@@ -38,7 +38,9 @@ class Vector:
     Members
     -------
     table, index
-        Which entry it is. The index is also the interrupt handle of descriptors.
+        Which entry it is.
+    handle
+        What descriptors name it by: its index, unless the device has said otherwise.
     irq
         Its number in the interrupt subsystem.
     pasid
@@ -62,7 +64,7 @@ class Vector:
         handler: Handler,
     ) -> None:
         self.table = table
-        self.index = place.index
+        self.index = self.handle = place.index
         self.irq = place.virq
         self.pasid = pasid
         self.masked = False

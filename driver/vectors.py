@@ -5,6 +5,9 @@ A vector is an interrupt of :mod:`driver.irq`, in a table of this device.
 
 import errno
 
+from hw.regs.commands import Command
+
+from .commands import Commands
 from .discovery import Capabilities
 from .entries import ImsEntries, MsixEntries
 from .errors import DeviceGone, SettingsError, VectorError, VectorsExhausted
@@ -18,6 +21,7 @@ from .irq import (
     MsiMap,
     PciDev,
     boot,
+    msi_domain_free_irqs_range,
     msi_remove_device_irq_domain,
     pci_alloc_irq_vectors,
     pci_create_ims_domain,
@@ -38,10 +42,23 @@ _DOMAINS = {VectorTable.IMS: MsiDomainId.SECONDARY, VectorTable.MSIX: MsiDomainI
 
 
 class Vectors:
-    """All vectors of a device but MSI-X vector 0, which the device itself rings."""
+    """All vectors of a device but MSI-X vector 0, which the device itself rings.
 
-    def __init__(self, transport: Transport, capabilities: Capabilities) -> None:
+    Members
+    -------
+    default
+        The table that a vector is taken from if nobody asks for another.
+    revocable
+        Whether vectors have handles that are not their indices, and that may change.
+    """
+
+    def __init__(
+        self, transport: Transport, commands: Commands, capabilities: Capabilities
+    ) -> None:
+        self.default = VectorTable.IMS if capabilities.ims_vectors else VectorTable.MSIX
         self._transport = transport
+        self._commands = commands
+        self.revocable = capabilities.requests_handles
         self._pasids = 1 << capabilities.pasid_width
         self._system = boot(transport.machine)
         self._dev = PciDev(self._system, transport, transport.requester_id)
@@ -122,16 +139,30 @@ class Vectors:
                 await self.release_all()
                 while self._allocating:
                     await self._transport.sleep(POLL_CYCLES)
+                await self._free_rest()
                 await self.disown()
         self._keep_on_device()
 
-    def free(self, table: VectorTable) -> int:
+    async def _free_rest(self) -> None:
+        """Free interrupts that failed to be allocated, and then to be freed: no sync ended."""
+        if domain := self._dev.domains.get(MsiDomainId.SECONDARY):
+            for index in sorted(domain.store):
+                await msi_domain_free_irqs_range(self._dev, MsiDomainId.SECONDARY, index, index)
+
+    async def renew_handles(self) -> None:
+        """Ask for the handles of all vectors again: the device has revoked them."""
+        for vector in list(self._live):
+            if not vector._freed:
+                vector.handle = await self._commands.execute(Command.REQUEST_HANDLE, vector.index)
+
+    def free(self, table: VectorTable | None = None) -> int:
         """How many vectors of a table can still be allocated."""
+        table = table or self.default
         domain = self._dev.domains.get(_DOMAINS[table])
         return domain.free_indices if domain else 0
 
     async def allocate(
-        self, handler: Handler, *, pasid: int | None = None, table: VectorTable = VectorTable.IMS
+        self, handler: Handler, *, pasid: int | None = None, table: VectorTable | None = None
     ) -> Vector:
         """Take a free entry, give it a processor's vector, and unmask it. 3 requests.
 
@@ -140,6 +171,7 @@ class Vectors:
         """
         if pasid is not None and not 0 <= pasid < self._pasids:
             raise SettingsError(f"a PASID is 0 to {self._pasids - 1}, not {pasid}")
+        table = table or self.default
         self._allocating += 1
         try:
             return await self._allocate(handler, pasid, table)
@@ -166,6 +198,12 @@ class Vectors:
             await self._free(vector)
             raise
         self._live.add(vector)
+        if self.revocable:
+            try:
+                vector.handle = await self._commands.execute(Command.REQUEST_HANDLE, vector.index)
+            except BaseException:
+                await self.release(vector)
+                raise
         if resets != self._resets:
             with store.unreachable():
                 await self.release(vector)

@@ -8,8 +8,8 @@ from .csr.decoder import CsrDecoder
 from .engine.engines import Engines
 from .flow.arbiter import Arbiter
 from .flow.merge import Merge
+from .host_ims.storage import Storage
 from .interrupts.records import Event
-from .interrupts.storage import Storage
 from .pcie.completer import Completer
 from .pcie.config_space import ConfigSpace
 from .pcie.receiver import Receiver

@@ -729,6 +729,13 @@
 #define TOCSIN_SOFTWARE_ERROR_EVENT_LOG_APPEND            0x54
 #define TOCSIN_SOFTWARE_ERROR_ENTRY_FETCH                 0x80
 
+/* Why an entry could not be had: bits 31:24 of the information with ``ENTRY_FETCH``. */
+#define TOCSIN_FETCH_FAILURE_OUTSIDE_WINDOW               0x0
+#define TOCSIN_FETCH_FAILURE_UNSUPPORTED_REQUEST          0x1
+#define TOCSIN_FETCH_FAILURE_COMPLETER_ABORT              0x2
+#define TOCSIN_FETCH_FAILURE_POISONED                     0x3
+#define TOCSIN_FETCH_FAILURE_TIMEOUT                      0x4
+
 /* GENSTS[1:0]. */
 #define TOCSIN_DEVICE_STATE_DISABLED                      0x0
 #define TOCSIN_DEVICE_STATE_ENABLED                       0x1

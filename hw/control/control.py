@@ -5,7 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..csr.bus import CsrSignature
-from ..interrupts.host_records import FetchError, HostTable, Pending, Sync
+from ..host_ims.records import FetchError, HostTable, Pending, Sync
 from ..interrupts.records import Event
 from ..pcie.records import Settings, WriteCommand
 from ..queues.abandon import Abandon
@@ -64,7 +64,7 @@ class Control(Component):
     table : ``Out(HostTable)``
         Where entries of interrupt message storage are in the host's memory.
     o_sync : ``Out(stream.Signature(Sync))``, i_synced : ``In(stream.Signature(Pending))``
-        See :class:`hw.interrupts.host_store.HostStore`.
+        See :class:`hw.host_ims.host_store.HostStore`.
     i_fetch_error : ``In(stream.Signature(FetchError))``
     store_busy : ``In(1)``
         Message storage holds a message, or is clearing itself.
@@ -145,7 +145,8 @@ class Control(Component):
         ]
         for name in ("affected", "by_pasid", "pasid"):
             m.d.comb += getattr(self.abandon, name).eq(getattr(runner.queues, name))
-        self._sync(m, registers)
+        if config.host_vectors:
+            self._sync(m, registers)
         self._watch_settings(m, runner)
         self._keep_log(m, runner, registers, log)
         self._gather_errors(m, runner, registers, errors, log)
@@ -164,7 +165,6 @@ class Control(Component):
         m.d.comb += [
             self.table.enable.eq(
                 self._bit(registers.ext_control, "ext_control", "host_memory_ims")
-                & (self._config.host_vectors > 0)
             ),
             self.table.page.eq(registers.ext_host_ims[12:]),
             self.table.count.eq(registers.ext_host_count),
@@ -210,7 +210,7 @@ class Control(Component):
 
     def _gather_errors(self, m, runner, registers, errors, log):
         """Errors of all sources, into SWERROR or the event log; a halted device writes nothing."""
-        m.submodules.router = router = ErrorRouter()
+        m.submodules.router = router = ErrorRouter(self._config.host_vectors > 0)
         connect(m, flipped(self.i_queue_error), router.i_queue)
         connect(m, flipped(self.i_engine_error), router.i_engine)
         connect(m, log.o_error, router.i_log)

@@ -14,8 +14,8 @@ from ..regs.capabilities import constants
 from ..regs.schema import Access
 
 _LOCKED = ("gencfg", "evlcfg")
-_FIXED = ("ext_host_ims", "ext_host_count")
-_CLEARED = ("gencfg", "genctrl", "evlcfg", "ext_control", *_FIXED)
+_IN_HOST_MEMORY = ("ext_host_ims", "ext_host_count")
+_CLEARED = ("gencfg", "genctrl", "evlcfg", "ext_control", *_IN_HOST_MEMORY)
 
 
 class Registers(Component):
@@ -59,6 +59,7 @@ class Registers(Component):
     """
 
     def __init__(self, config: Config):
+        self._has_host = config.host_vectors > 0
         self._space = bar0(config)
         self._constants = constants(config)
         super().__init__(
@@ -103,8 +104,6 @@ class Registers(Component):
             "evlcfg": self.evlcfg,
             "evlstatus": self.log_head,
             "ext_control": self.ext_control,
-            "ext_host_ims": self.ext_host_ims,
-            "ext_host_count": self.ext_host_count,
         }
         shown = {
             **{name: Const(value, 256) for name, value in self._constants.items()},
@@ -112,13 +111,19 @@ class Registers(Component):
             "evlstatus": self.log_head
             | (self.log_tail << evlstatus["tail"].lsb)
             | (self.log_pending << pending),
-            "ext_host_count": self._constants["ext_host_count"] | self.ext_host_count,
-            "ext_sync": self.sync_status,
             "gensts": self.gensts,
             "intcause": causes,
             "cmdstatus": self.cmdstatus,
             "swerror": self.swerror,
         }
+
+        if self._has_host:
+            stored |= {"ext_host_ims": self.ext_host_ims, "ext_host_count": self.ext_host_count}
+            shown |= {
+                "ext_host_ims": self.ext_host_ims,
+                "ext_host_count": self.ext_host_count | self._constants["ext_host_count"],
+                "ext_sync": self.sync_status,
+            }
 
         m.submodules.answer = answer = Answer()
         connect(m, flipped(self.csr), answer.csr)
@@ -130,10 +135,12 @@ class Registers(Component):
         m.d.comb += answer.value.eq(
             reduce(or_, (Mux(here[address], value, 0) for address, value in self._words(shown)))
         )
-        used = self.ext_control[self._space.register("ext_control")["host_memory_ims"].lsb]
+        locks = dict.fromkeys(_LOCKED, self.locked)
+        if self._has_host:
+            used = self._space.register("ext_control")["host_memory_ims"].lsb
+            locks |= dict.fromkeys(_IN_HOST_MEMORY, self.ext_control[used])
         for name, register in stored.items():
-            locked = self.locked if name in _LOCKED else used if name in _FIXED else Const(0, 1)
-            self._store(m, name, register, written & ~locked, here)
+            self._store(m, name, register, written & ~locks.get(name, Const(0, 1)), here)
         with m.If(self.log_start):
             m.d.sync += self.log_head.eq(0)
 
@@ -145,11 +152,14 @@ class Registers(Component):
         m.d.comb += [
             self.command.eq(access.data & strobe),
             self.command_written.eq(at("cmd") & access.strobe[:4].any()),
-            self.sync.eq(access.data & strobe),
-            self.sync_written.eq(at("ext_sync") & access.strobe[:4].all()),
             self.error_clear.eq(Mux(at("swerror"), access.data & strobe, 0)),
             self.log_acknowledge.eq(at("evlstatus") & (access.data & strobe)[pending]),
         ]
+        if self._has_host:
+            m.d.comb += [
+                self.sync.eq(access.data),
+                self.sync_written.eq(at("ext_sync") & access.strobe[:4].all()),
+            ]
         return m
 
     def _words(self, shown):

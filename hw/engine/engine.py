@@ -125,16 +125,16 @@ class Engine(Component):
         for part in (front, batch, finish, tail):
             for name in self.abandon.signature.members:
                 m.d.sync += getattr(part.abandon, name).eq(getattr(self.abandon, name))
-        job, ended = front.o.p, tail.ended
+        job, ended = execute.job, tail.ended
         ends_batch = ended.opcode == Opcode.BATCH
-        # A clock late as well; Execute is not at it yet when a job comes.
+        # A clock late as well; Execute has not begun it when it has just been taken.
         m.d.sync += execute.stop.eq(job.abandoned | unwanted(m, front.abandon, job))
         m.d.comb += [
             decode.user_interrupts.eq(self.user_interrupts),
             decode.pasid_privileged.eq(self.settings.pasid_privileged),
             front.settings.eq(self.settings),
             front.cancel.eq(execute.cancel),
-            finish.job.eq(job),
+            finish.job.eq(execute.done),
             batch.header.eq(intake.batch),
             batch.done.eq(tail.done & ended.member),
             batch.failed.eq(~ended.good),

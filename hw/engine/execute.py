@@ -45,7 +45,11 @@ class Execute(Component):
     Members
     -------
     i : ``In(stream.Signature(Job))``
-        Taken when the job is over.
+        Taken when the one before is over.
+    job : ``Out(Job)``
+        The job under way; between two jobs the one on ``i``.
+    done : ``Out(Job)``
+        The job whose result is on ``o``.
     i_token : ``In(stream.Signature(Token))``
     i_read : ``In(packet_stream(ReadChunk, data_width))``
     o_write : ``Out(packet_stream(WriteCommand, data_width))``
@@ -66,6 +70,8 @@ class Execute(Component):
         super().__init__(
             {
                 "i": In(stream.Signature(Job)),
+                "job": Out(Job),
+                "done": Out(Job),
                 "i_token": In(stream.Signature(Token)),
                 "i_read": In(packet_stream(ReadChunk, config.data_width)),
                 "o_write": Out(packet_stream(WriteCommand, config.data_width)),
@@ -77,7 +83,7 @@ class Execute(Component):
 
     def elaborate(self, platform):
         m = Module()
-        width, depth, job = self._config.data_width, self._depth, self.i.p
+        width, depth, job = self._config.data_width, self._depth, self.done
         creates = Signal()
         m.submodules.steps = steps = Steps(self._config, depth)
         m.submodules.passage = passage = Passage(self._config, depth)
@@ -94,6 +100,13 @@ class Execute(Component):
         leaves = out.o.ready & out.o.p.last
         idle = passage.idle & (~out.o.valid | leaves) & ~given.o.valid
         connect(m, flipped(self.i), steps.i)
+        taken = Signal(Job, reset_less=True)
+        m.d.sync += taken.eq(self.job)
+        m.d.comb += [
+            self.job.eq(Mux(steps.begin, self.i.p, taken)),
+            self.done.eq(taken),
+            steps.job.eq(taken),
+        ]
         connect(m, flipped(self.i_token), steps.i_token)
         connect(m, steps.o_run, passage.i)
         connect(m, differ.o, gather.i)
@@ -110,8 +123,8 @@ class Execute(Component):
             steps.block_bytes.eq(gather.block_bytes),
             passage.pattern.eq(job.source),
             # Without any room, the first difference is found.
-            creates.eq(job.opcode == Opcode.CREATE_DELTA),
-            gather.limit_bytes.eq(Mux(creates, job.operand_2[:32], 0)),
+            creates.eq(self.job.opcode == Opcode.CREATE_DELTA),
+            gather.limit_bytes.eq(Mux(creates, self.job.operand_2[:32], 0)),
             gather.clear.eq(steps.begin),
             gather.flush.eq(steps.flush),
             gather.recorded.eq(steps.recorded),
@@ -175,7 +188,7 @@ class Execute(Component):
             memory.write.eq((passage.store | stores).replicate(words)),
         ]
         with m.If(steps.kinds.patterns):
-            m.d.comb += self._given.i.p.other.eq(self.i.p.destination.replicate(words))
+            m.d.comb += self._given.i.p.other.eq(self.done.destination.replicate(words))
         with m.If(steps.store):
             m.d.comb += [
                 memory.write_address.eq(place),
@@ -194,7 +207,7 @@ class Execute(Component):
 
     def _sum(self, m, steps, passage, crc):
         """Beats of the source into the CRC, after its seed."""
-        job, chunk = self.i.p, self.i_read
+        job, chunk = self.job, self.i_read
         loads, lane = Signal(), chunk.p.header.address[2 : self._lanes_log2]
         m.d.comb += [
             loads.eq(steps.take & steps.load & chunk.valid),
@@ -213,7 +226,7 @@ class Execute(Component):
 
     def _conclude(self, m, steps, gather, apply, crc):
         """What is to be reported once the job is over."""
-        job, result = self.i.p, Signal(Result)
+        job, result = self.done, Signal(Result)
         kinds = steps.kinds
         checks, met = (job.flags & Flag.CHECK_RESULT) != 0, Signal()
         m.d.comb += [

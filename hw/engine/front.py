@@ -58,7 +58,7 @@ class Front(Component):
     o_token : ``Out(stream.Signature(Token))``
         Of the jobs on ``o``, in order.
     cancel : ``In(1)``
-        No further reads of the job on ``o`` are wanted.
+        No further reads of the job that was taken last are wanted.
     abandon : ``In(Abandon(config))``
         What matches goes into the row marked as abandoned.
     settings : ``In(Settings)``
@@ -161,14 +161,14 @@ class Front(Component):
             cutter.i.valid.eq(enter & jobs.w_rdy),
             jobs.w_data.eq(cutter.i.payload),
             jobs.w_en.eq(cutter.i.valid & cutter.i.ready),
-            jobs.r_en.eq(~self.o.valid | self.o.ready),
+            self.o.valid.eq(jobs.r_rdy),
+            self.o.payload.eq(jobs.r_data),
+            jobs.r_en.eq(self.o.ready),
         ]
-        with m.If(jobs.r_en):
-            m.d.sync += [self.o.valid.eq(jobs.r_rdy), self.o.payload.eq(jobs.r_data)]
         return enter
 
     def _keep_tokens(self, m, cutter):
-        """The row of tokens. Without an ``END`` in it, the cutter serves the job on ``o``."""
+        """The row of tokens. Without an ``END`` in it, the cutter serves the job taken last."""
         m.submodules.tokens = tokens = SyncFIFO(width=Token.as_shape().size, depth=TOKENS)
         ends = Signal(range(JOBS + 3))
         put, take = (cutter.o_token, self.o_token)

@@ -38,6 +38,9 @@ class Steps(Component):
     Members
     -------
     i : ``In(stream.Signature(Job))``
+        Taken when it begins.
+    job : ``In(Job)``
+        The one that was taken last.
     i_token : ``In(stream.Signature(Token))``
     o_over : ``Out(stream.Signature(0))``
         One for each job, when it is over.
@@ -89,6 +92,7 @@ class Steps(Component):
         super().__init__(
             {
                 "i": In(stream.Signature(Job)),
+                "job": In(Job),
                 "i_token": In(stream.Signature(Token)),
                 "o_over": Out(stream.Signature(0)),
                 "stop": In(1),
@@ -116,7 +120,7 @@ class Steps(Component):
 
     def elaborate(self, platform):
         m = Module()
-        job, run = self.i.p, self.o_run.p
+        job, run = self.job, self.o_run.p
         again = self.kinds.doubles & (run.origin == Origin.CHUNK)
         records = self.kinds.creates & run.writes
         running, over, held = Signal(), Signal(), Signal()
@@ -137,12 +141,12 @@ class Steps(Component):
         with m.FSM() as fsm:
             m.d.comb += running.eq(~fsm.ongoing("IDLE") & ~fsm.ongoing("OVER"))
             with m.State("IDLE"):
-                m.d.comb += self.begin.eq(1)
+                m.d.comb += [self.begin.eq(1), self.i.ready.eq(1)]
                 m.d.sync += [self.done_bytes.eq(0), self.failed.eq(0), held.eq(0)]
-                m.d.sync += classify(job, self.kinds)
+                m.d.sync += classify(self.i.p, self.kinds)
                 with m.If(self.i.valid):
                     m.next = "NEXT"
-                    with m.If((job.opcode == Opcode.FILL) & (job.fault == 0)):
+                    with m.If((self.i.p.opcode == Opcode.FILL) & (self.i.p.fault == 0)):
                         m.next = "PLACE"
             with m.State("NEXT"):
                 self._describe_chunk(m)
@@ -189,7 +193,7 @@ class Steps(Component):
                     with m.If(self.kinds.fills & ~self.final):
                         m.next = "PLACE"
             with m.State("OVER"):
-                m.d.comb += [self.o_over.valid.eq(1), self.i.ready.eq(self.o_over.ready)]
+                m.d.comb += self.o_over.valid.eq(1)
                 with m.If(self.o_over.ready):
                     m.next = "IDLE"
         with m.If(fsm.ongoing("NEXT") | fsm.ongoing("PLACE")):
@@ -199,7 +203,7 @@ class Steps(Component):
 
     def _address(self, m, fsm, elsewhere):
         """Where the next run goes, and what is written of a delta record."""
-        job, run = self.i.p, self.o_run.p
+        job, run = self.job, self.o_run.p
         kinds = self.kinds
         records = elsewhere & kinds.creates
         base, address = Signal(64), Signal(64)

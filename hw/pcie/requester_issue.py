@@ -41,8 +41,10 @@ class TagRing(Component):
     extended : 1
     tail, head, second : ``range(tags)``
         ``second`` is the head after a pop.
+    settled : 1
+        ``tail`` was the same in the clock before.
     full : 1
-        No push, please.
+        No push, please. Follows a clock late, once ``tail`` has settled.
     some, more : 1
         An entry is to be popped; or two at least.
     popped : 1
@@ -53,7 +55,7 @@ class TagRing(Component):
         self._tags = tags
         super().__init__(
             {name: In(1) for name in ("push", "pop", "release", "flush", "extended")}
-            | {name: Out(1) for name in ("full", "some", "more", "popped")}
+            | {name: Out(1) for name in ("settled", "full", "some", "more", "popped")}
             | {name: Out(range(tags)) for name in ("tail", "head", "second")}
         )
 
@@ -66,9 +68,10 @@ class TagRing(Component):
         m.d.sync += [
             used.eq(used + self.push - self.release),
             queued.eq(queued + self.push - self.pop),
+            self.full.eq(used > mask),
+            self.settled.eq(~self.push),
         ]
         m.d.comb += [
-            self.full.eq(used > mask),
             self.some.eq(queued != 0),
             self.more.eq(queued > 1),
             self.second.eq((self.head + 1) & mask),
@@ -83,7 +86,7 @@ class TagRing(Component):
         if self._tags > few:
             wanted = Mux(self.extended, self._tags - 1, few - 1)
             with m.If((used == 0) & ~self.push & (mask != wanted)):
-                m.d.sync += [mask.eq(wanted), self.tail.eq(0), self.head.eq(0)]
+                m.d.sync += [mask.eq(wanted), self.tail.eq(0), self.head.eq(0), self.settled.eq(0)]
         return m
 
 
@@ -107,6 +110,8 @@ class ReadIssue(Component):
         Accept nothing.
     tag : ``range(tags)``
         The next tag.
+    settled : 1
+        It was the same in the clock before.
     full : 1
         There is none.
     busy : ``tags``
@@ -117,8 +122,6 @@ class ReadIssue(Component):
         It is taken; ``sent`` says whether a request goes out.
     record : ``ReadRecord``
         To be kept for ``tag``.
-    length_dw : 11
-        DWs that the chunk touches.
     o : ``Out(packet_stream(Request, data_width))``
         One beat each; the requester ID is not filled in.
     """
@@ -130,13 +133,13 @@ class ReadIssue(Component):
                 "settings": In(Settings),
                 "flush": In(1),
                 "tag": In(range(config.tags)),
+                "settled": In(1),
                 "full": In(1),
                 "busy": In(config.tags),
                 "push": Out(1),
                 "issue": Out(1),
                 "sent": Out(1),
                 "record": Out(ReadRecord),
-                "length_dw": Out(11),
                 "o": Out(packet_stream(Request, config.data_width)),
             }
         )
@@ -146,20 +149,19 @@ class ReadIssue(Component):
         m.submodules.enables = enables = ByteEnables()
         command, tenant = self.i.p, self.i.p.tenant
         # Whether the tag is busy is looked up a clock ahead: it does not become so by itself.
-        busy, looked, open_ = Signal(), Signal.like(self.tag), Signal()
-        m.d.sync += [busy.eq(self.busy.bit_select(self.tag, 1)), looked.eq(self.tag)]
+        busy, open_ = Signal(), Signal()
+        m.d.sync += busy.eq(self.busy.bit_select(self.tag, 1))
         m.d.comb += [
             enables.start.eq(command.address[:2]),
             enables.length_bytes.eq(command.length_bytes),
             self.record.address.eq(command.address),
             self.record.length_bytes.eq(command.length_bytes),
             self.record.void.eq(busy),
-            self.length_dw.eq(enables.o.length_dw),
-            open_.eq(self.i.valid & (looked == self.tag) & ~self.full & ~self.flush),
+            open_.eq(self.settled & ~self.full & ~self.flush),
             self.sent.eq(self.record.refusal == ReadStatus.SUCCESS),
-            self.issue.eq(open_ & ~busy & (~self.sent | ~self.o.valid)),
-            self.push.eq(self.issue | (open_ & busy)),
-            self.i.ready.eq(self.issue),
+            self.i.ready.eq(open_ & ~busy & ~self.o.valid),
+            self.issue.eq(self.i.valid & self.i.ready),
+            self.push.eq(self.issue | (self.i.valid & open_ & busy)),
         ]
         with m.If(~self.settings.bus_master):
             m.d.comb += self.record.refusal.eq(ReadStatus.BUS_MASTER_OFF)

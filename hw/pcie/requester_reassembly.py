@@ -17,23 +17,14 @@ class Expected(data.StructLayout):
     -------
     position : ``range(slot_bytes)``
         Where the next byte goes in the slot.
-    missing_dw : 11
-        DWs to come, parts of DWs at either end included.
-    excess : 2
-        Bytes of the last DW that were not asked for.
+    missing_bytes : 13
+        Bytes to come: Byte Count of the next completion (PCIe Base 6.x §2.3.1.1).
     poisoned : 1
         Some of the data so far is.
     """
 
     def __init__(self, slot_bytes: int):
-        super().__init__(
-            {"position": range(slot_bytes), "missing_dw": 11, "excess": 2, "poisoned": 1}
-        )
-
-
-def _missing_bytes(expected):
-    """Byte Count of the completion that is expected next (PCIe Base 6.x §2.3.1.1)."""
-    return (expected.missing_dw << 2) - (expected.position[:2] + expected.excess)
+        super().__init__({"position": range(slot_bytes), "missing_bytes": 13, "poisoned": 1})
 
 
 class Reassembly(Component):
@@ -48,7 +39,7 @@ class Reassembly(Component):
     at its own address modulo the slot.
 
     **Timing**: a beat per clock. A completion waits for one clock if the last beat of another with
-    the same tag, or the only beat of one, is just ahead. ``finish`` comes 2 clocks after the last
+    the same tag, or the only beat of one, is just ahead. ``finish`` comes 3 clocks after the last
     beat is accepted, and the data is in memory one clock later.
 
     **Errors**: a failed or reserved status ends the request at once. Poisoned data is taken like
@@ -119,78 +110,90 @@ class Reassembly(Component):
         m.submodules.progress = progress = Memory(shape=self._expected, depth=config.tags, init=[])
         stored, store = progress.read_port(domain="comb"), progress.write_port()
 
-        # A beat as it came, then beside it what its tag expects.
-        came, came_valid = Signal(Packet(Completion, config.data_width)), Signal()
-        beat, valid = Signal.like(came), Signal()
-        now, missing_bytes, ours, orphan = Signal(self._expected), Signal(13), Signal(), Signal()
-        found, wait = Signal(self._expected), Signal()
+        # A beat as it came; then beside what was looked up for it; then with what it deserves.
+        layout = Packet(Completion, config.data_width)
+        came, looked, beat = Signal(layout), Signal(layout), Signal(layout)
+        came_valid, looked_valid, valid = Signal(), Signal(), Signal()
         # By its own header: DWs to come, this completion included; it is one of them, or the last.
         span_dw, fits, ending = Signal(11), Signal(), Signal()
-        length_dw, byte_count = came.header.length_dw, self.i.p.header.byte_count
-        edges = Signal(range(10))
+        byte_count, edges = self.i.p.header.byte_count, Signal(range(10))
+        # Another one with its tag is just ahead of a completion; or is being judged.
+        wait, behind = Signal(), Signal()
         m.d.comb += [
             edges.eq(byte_count[:2] + self.i.p.header.lower_address[:2] + 3),
-            self.look_tag.eq(came.header.tag),
-            stored.addr.eq(self.look_tag),
-            found.eq(Mux(self.fresh, self.expected, stored.data)),
-            # What this completion expects is what the one before it leaves.
-            wait.eq(
-                came_valid
-                & came.first
-                & valid
-                & (beat.first | beat.last)
-                & (came.header.tag == beat.header.tag)
-            ),
             self.i.ready.eq(~wait),
         ]
+
+        def same(packet, packet_valid):
+            same_tag = packet.header.tag == self.i.p.header.tag
+            starts = self.i.valid & self.i.p.first
+            return starts & packet_valid & (packet.first | packet.last) & same_tag
+
         with m.If(~wait):
             m.d.sync += [
                 came.eq(self.i.p),
                 came_valid.eq(self.i.valid),
                 span_dw.eq(byte_count[2:] + edges[2:]),
+                wait.eq(same(came, came_valid)),
+                behind.eq(same(looked, looked_valid)),
             ]
+        with m.Else():
+            m.d.sync += [wait.eq(0), behind.eq(1)]
+
+        fresh, asked, left = Signal(), Signal(self._expected), Signal(self._expected)
+        known, mine, orphan = Signal(), Signal(), Signal()
+        m.d.comb += [self.look_tag.eq(came.header.tag), stored.addr.eq(self.look_tag)]
         m.d.sync += [
-            beat.eq(came),
-            valid.eq(came_valid & ~wait),
-            now.eq(found),
-            # Whether it is fresh is known late.
-            missing_bytes.eq(
-                Mux(self.fresh, _missing_bytes(self.expected), _missing_bytes(stored.data))
-            ),
-            fits.eq((length_dw != 0) & (length_dw <= span_dw)),
-            ending.eq(length_dw == span_dw),
+            looked.eq(came),
+            looked_valid.eq(came_valid & ~wait),
+            # What this completion expects is what the one before it leaves.
+            fresh.eq(self.fresh & ~(behind & self.advance)),
+            asked.eq(self.expected),
+            left.eq(Mux(behind & self.advance, store.data, stored.data)),
+            fits.eq((came.header.length_dw != 0) & (came.header.length_dw <= span_dw)),
+            ending.eq(came.header.length_dw == span_dw),
             orphan.eq(self.orphan),
-            ours.eq(
-                self.waiting
-                & (came.header.tag < config.tags)
-                & (self.orphan | (came.header.requester == self.routing_id))
+            known.eq(self.waiting & (came.header.tag < config.tags) & ~(behind & self.finish)),
+            mine.eq(came.header.requester == self.routing_id),
+        ]
+
+        now, ours, agrees = Signal(self._expected), Signal(), Signal()
+        found, ends, reports = Signal(self._expected), Signal(), Signal()
+        m.d.comb += found.eq(Mux(fresh, asked, left))
+        m.d.sync += [
+            beat.eq(looked),
+            valid.eq(looked_valid),
+            now.eq(found),
+            ends.eq(ending),
+            reports.eq(~orphan),
+            ours.eq(known & (orphan | mine)),
+            agrees.eq(
+                (looked.header.byte_count == found.missing_bytes)
+                & (looked.header.lower_address == found.position[:7])
+                & fits
             ),
         ]
 
         header = beat.header
-        agrees, success, begin = Signal(), Signal(), Signal()
+        success, begin = Signal(), Signal()
         m.d.comb += [
             self.tag.eq(header.tag),
             self.header.eq(header),
             self.busy.eq(valid & (beat.first | beat.last)),
             success.eq(header.status == Status.SUCCESS),
             begin.eq(valid & beat.first),
-            agrees.eq(
-                (header.byte_count == missing_bytes)
-                & (header.lower_address == now.position[:7])
-                & fits
-            ),
             self.advance.eq(begin & ours & success & agrees),
             store.addr.eq(self.tag),
             store.en.eq(self.advance),
             store.data.position.eq(Cat(C(0, 2), now.position[2:] + header.length_dw)),
-            store.data.missing_dw.eq(now.missing_dw - header.length_dw),
-            store.data.excess.eq(now.excess),
+            store.data.missing_bytes.eq(
+                now.missing_bytes + now.position[:2] - (header.length_dw << 2)
+            ),
             store.data.poisoned.eq(now.poisoned | header.poisoned),
         ]
-        self._write(m, beat, valid, now, ending)
+        self._write(m, beat, valid, now, ends)
         m.d.comb += self.failed.eq(begin & ours & ~success)
-        self._judge(m, header, begin & ~(ours & (~success | agrees)), orphan)
+        self._judge(m, header, begin & ~(ours & (~success | agrees)), reports)
         return m
 
     def _write(self, m, beat, valid, now, ending_first):
@@ -236,7 +239,7 @@ class Reassembly(Component):
             with m.If(poisoned_next):
                 m.d.comb += self.status.eq(ReadStatus.POISONED)
 
-    def _judge(self, m, header, unexpected, orphan):
+    def _judge(self, m, header, unexpected, reports):
         """End requests that fail, and report what is not in order."""
         with m.If(self.failed):
             m.d.comb += self.finish.eq(1)
@@ -247,7 +250,7 @@ class Reassembly(Component):
                     m.d.comb += self.status.eq(ReadStatus.UNSUPPORTED_REQUEST)
         with m.If(unexpected):
             m.d.comb += self.error.eq(ErrorKind.UNEXPECTED_COMPLETION)
-        with m.Elif(orphan):
+        with m.Elif(~reports):
             pass
         with m.Elif(self.failed & (header.status == Status.REQUEST_RETRY)):
             m.d.comb += self.error.eq(ErrorKind.MALFORMED)

@@ -163,12 +163,12 @@ class Device:
                 return
         self.registers.write(address, data, lanes, device_disabled=disabled)
         self.queues.turn_staging(bool(self.register("ext_control", "staged_submission")))
-        self.store.host.configure(
-            enabled=self.config.host_vectors > 0
-            and bool(self.register("ext_control", "host_memory_ims")),
-            base=self.register("ext_host_ims", "page") << 12,
-            count=self.register("ext_host_count", "vectors"),
-        )
+        if self.config.host_vectors:
+            self.store.host.configure(
+                enabled=bool(self.register("ext_control", "host_memory_ims")),
+                base=self.register("ext_host_ims", "page") << 12,
+                count=self.register("ext_host_count", "vectors"),
+            )
 
     def submit(self, queue: int, portal: int, data: bytes, deferrable: bool) -> bool:
         """A 64-byte write to a portal. Returns whether it was accepted."""

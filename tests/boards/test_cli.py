@@ -39,6 +39,11 @@ def run(capfd, *arguments):
         (["demo", "--seed", "-1"], "--seed takes a whole number from 0"),
         (["demo", "--operations-per-adi", "0"], "--operations-per-adi takes a whole number from 1"),
         (["demo", "--model", "--waves"], "leave out --waves or --model"),
+        (["compare", "--adis", "0"], "--adis takes a whole number from 1 to 16000, not '0'."),
+        (["compare", "--cpus", "257"], "--cpus takes a whole number from 1 to 256, not '257'."),
+        (["compare", "--share", "9"], "--share takes a whole number from 1 to 8, not '9'."),
+        (["compare", "--seed", "x"], "--seed takes a whole number from 0"),
+        (["compare", "extra"], "unexpected extra argument"),
         (["bench", "--events", "0"], "--events takes a whole number from 100"),
         (["synth", "now"], "unexpected extra argument"),
         (["registers", "--yaml"], "No such option"),
@@ -54,7 +59,7 @@ def test_mistake_is_one_sentence_and_exit_code_2(capfd, tmp_path, monkeypatch, a
     assert not list(tmp_path.iterdir()), "nothing is half done"
 
 
-@pytest.mark.parametrize("command", ["demo", "bench", "synth", "soak"])
+@pytest.mark.parametrize("command", ["demo", "compare", "bench", "synth", "soak"])
 def test_place_that_takes_no_results_is_refused_first(capfd, tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "build").write_text("in the way")
@@ -107,7 +112,8 @@ def test_reader_that_leaves_early_is_no_accident(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["demo"], ["bench"], ["synth"], ["soak"], ["registers"], ["verilog"]]
+    "command",
+    [[], ["demo"], ["compare"], ["bench"], ["synth"], ["soak"], ["registers"], ["verilog"]],
 )
 def test_help_names_the_command_and_ends_well(capfd, command):
     code, out, err = run(capfd, *command, "--help")
@@ -193,3 +199,27 @@ def test_waveform_of_many_rounds_is_refused(capfd, monkeypatch, tmp_path, option
     monkeypatch.chdir(tmp_path)
     code, _, err = run(capfd, "soak", *options)
     assert (code, err) == (2, "tocsin: --waves needs --round, and the RTL: leave out --model.\n")
+
+
+def test_compare_ends_with_its_line_and_leaves_figures_and_pictures(capfd, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capfd, "compare", "--adis", "20", "--cpus", "2", "--seed", "7")
+    assert (code, err) == (0, "")
+    figures = json.loads((tmp_path / "build/compare.json").read_text())
+    assert [way["key"] for way in figures["ways"]] == ["msix_at_probe", "msix_dynamic", "ims"]
+    assert figures["plan"] == {"adis": 20, "cpus": 2, "share": 8, "seed": 7}
+    assert out.splitlines()[-1] == (
+        f"compare: adis={figures['adis']} msix_at_probe_refused=0 msix_dynamic_refused=0 "
+        "ims_refused=0 lost=0 leaked=0"
+    )
+    page = (tmp_path / "build/compare.html").read_text()
+    assert "plotly.js v" in page
+    assert not re.search(r'<(script|link)[^>]*(src|href)="https?:', page), "the page is alone"
+
+
+def test_compare_that_loses_a_bell_ends_with_1(capfd, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sim.compare.paper.Paper.ring", lambda *_: None)
+    code, out, _ = run(capfd, "compare", "--adis", "1", "--cpus", "1")
+    assert code == 1
+    assert "bells were lost" in out

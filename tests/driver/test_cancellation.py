@@ -163,13 +163,13 @@ def test_batch_that_waits_for_an_abort_gives_its_list_back(destroyed):
             async with adi.batch() as batch:
                 batch.noop()
 
-        adi._aborting += 1
+        adi.submissions.hold()
         task = asyncio.create_task(work())
         await transport.sleep(200)
         assert len(adi._buffers) == before + 1 and not adi.submitted
         if destroyed:
             await device.destroy_adi(adi)
-            adi._aborting -= 1
+            adi.submissions.go_on()
             with pytest.raises(SettingsError, match="the ADI was destroyed"):
                 await task
             with pytest.raises(SettingsError, match="the ADI was destroyed"):
@@ -177,7 +177,7 @@ def test_batch_that_waits_for_an_abort_gives_its_list_back(destroyed):
         else:
             await cancel(task)
             assert len(adi._buffers) == before and len(adi.records._free) == 8
-            adi._aborting -= 1
+            adi.submissions.go_on()
             await copy(adi, 64, 1)
         await close(transport, device)
 

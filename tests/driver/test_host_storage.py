@@ -4,7 +4,7 @@ import pytest
 
 from driver import CommandTimeout, Device, QueueSettings, Timeouts
 from driver.irq import boot
-from hw.regs.bar0 import EXTENSION
+from hw.regs.extension import EXTENSION
 from sim.model.transport import ModelTransport, run
 
 from .cases import HOST_CONFIG

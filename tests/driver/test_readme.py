@@ -11,7 +11,7 @@ from sim.model.transport import ModelTransport, run
 
 EXAMPLES = [
     example
-    for page in ("README.md", "irq/README.md")
+    for page in ("README.md", "irq/README.md", "vdcm/README.md")
     for example in re.findall(
         r"```python\n(.*?)```", (Path(driver.__file__).parent / page).read_text(), re.DOTALL
     )

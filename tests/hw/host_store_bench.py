@@ -9,7 +9,7 @@ import random
 from collections import deque
 from dataclasses import dataclass
 
-from hw.interrupts.host_store import HostStore
+from hw.host_ims.host_store import HostStore
 from hw.pcie.records import ReadStatus
 from hw.regs import Config
 

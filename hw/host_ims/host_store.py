@@ -4,13 +4,15 @@ from amaranth import *
 from amaranth.lib import enum, stream
 from amaranth.lib.wiring import Component, In, Out
 
+from ..interrupts.pipe import WINDOW_BITS
+from ..interrupts.records import Check, Event, Message
 from ..pcie.records import ReadChunk, ReadCommand, ReadStatus
 from ..regs import Config
 from ..tlp.records import packet_stream
 from .cache import EntryCache
 from .fetches import Fetches
 from .held import PER_WORD, HeldEvents
-from .host_records import (
+from .records import (
     ENTRY_BYTES,
     CachedEntry,
     FetchError,
@@ -19,8 +21,6 @@ from .host_records import (
     Sync,
     decode_entry,
 )
-from .pipe import WINDOW_BITS
-from .records import Check, Event, Message
 
 
 class Kind(enum.Enum, shape=3):
@@ -45,8 +45,9 @@ class HostStore(Component):
     """Interrupt message storage whose entries lie in the host's memory, behind a cache.
 
     An event of an entry that is in the cache is sent, held, or forgotten as by
-    :class:`.store.MessageStore`. Any other event is held, and its entry is fetched; when it has
-    come, the event is sent unless the entry is masked. What a vector holds, it holds once.
+    :class:`hw.interrupts.store.MessageStore`. Any other event is held, and its entry is fetched;
+    when it has come, the event is sent unless the entry is masked. What a vector holds, it holds
+    once.
 
     Software changes an entry in memory and then asks for a sync of it, or of all. When the answer
     is given, the old copy is gone, no fetch that began before will be used, and every message made

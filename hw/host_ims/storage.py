@@ -6,20 +6,20 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..csr.bus import CsrSignature
 from ..flow.arbiter import Arbiter
+from ..interrupts.records import Check, Event, Message
+from ..interrupts.store import MessageStore
 from ..pcie.records import ReadChunk, ReadCommand
 from ..regs.config import Config
 from ..tlp.records import packet_stream
-from .host_records import FetchError, HostTable, Pending, Sync
 from .host_store import HostStore
-from .records import Check, Event, Message
-from .store import MessageStore
+from .records import FetchError, HostTable, Pending, Sync
 
 CHECKS = 8
 """Checks that may be without a verdict."""
 
 
 class Storage(Component):
-    """A :class:`.store.MessageStore`, and a :class:`.host_store.HostStore` if there is one.
+    """The tables on the device, and beside them a :class:`.host_store.HostStore` if there is one.
 
     While ``table.enable`` is set, vectors of interrupt message storage are those in the host's
     memory, and the entries on the device rest. It changes while nothing is under way; what the host
@@ -30,7 +30,7 @@ class Storage(Component):
     Members
     -------
     i_event, o_message, i_check, o_verdict, csr, enable, function_mask, bus_master, reset_ims, busy
-        As of :class:`.store.MessageStore`.
+        As of :class:`hw.interrupts.store.MessageStore`.
     table : ``In(HostTable)``
         Where the host's entries are.
     i_sync, o_synced, o_read, i_read, o_error

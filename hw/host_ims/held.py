@@ -5,7 +5,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from ..flow.block_memory import BlockMemory
-from .host_records import Pending
+from .records import Pending
 
 PER_WORD = 16
 """Vectors in a word."""

@@ -4,9 +4,9 @@ from amaranth import *
 from amaranth.lib import data
 from amaranth.utils import ceil_log2
 
+from ..interrupts.pipe import WINDOW_BITS
 from ..pcie.records import ReadStatus
 from ..regs.bar0 import IMS_ENTRY
-from .pipe import WINDOW_BITS
 
 ENTRY_BYTES = 16
 """Of an entry, in memory as in BAR0."""

@@ -91,7 +91,6 @@ class Portals(Component):
             self.o_verdict.payload.eq(accepted),
             self.o_error.p.code.eq(SoftwareError.QUEUE_FULL),
             self.o_error.p.queue_valid.eq(1),
-            self.o_error.p.queue.eq(header.queue),
         ]
         with m.FSM():
             with m.State("IDLE"):
@@ -105,8 +104,8 @@ class Portals(Component):
                 ]
                 m.next = "TAKE"
             with m.State("TAKE"):
-                # The last beat stays until the outcome has been reported.
-                m.d.comb += self.i.ready.eq(~(self.i.p.last & full & open))
+                m.d.comb += self.i.ready.eq(1)
+                m.d.sync += self.o_error.p.queue.eq(header.queue)
                 m.d.comb += self.slot_write.eq(self.i.valid & room)
                 with m.If(~open):
                     # What was found out no longer counts, even if the queue is enabled again.
@@ -121,7 +120,6 @@ class Portals(Component):
                             m.next = "REPORT"
             with m.State("REPORT"):
                 m.d.comb += self.o_error.valid.eq(1)
-                m.d.comb += self.i.ready.eq(self.o_error.ready)
                 with m.If(self.o_error.ready):
                     m.next = "VERDICT"
             with m.State("VERDICT"):

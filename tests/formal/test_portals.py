@@ -194,7 +194,7 @@ class PortalProof(Elaboratable):
     def _demand_a_report(self, m):
         """Overflow of a dedicated queue is reported, nothing else is; no refusal without reason."""
         dut, error = self.dut, self.dut.o_error
-        seen, steady, room = Signal(), Signal(), Signal()
+        seen, steady, room, about = Signal(), Signal(), Signal(), Signal()
         steady_now = self.enabled[0] & (~seen | steady)
         room_now = Mux(seen, room, self.occupancy < self.size)
         m.d.sync += [
@@ -202,15 +202,23 @@ class PortalProof(Elaboratable):
             steady.eq(steady_now),
             room.eq(room_now),
         ]
+        # What the end of a submission says about its report, which begins a clock later.
+        owed, excused, offered = Signal(), Signal(init=1), Signal()
+        m.d.sync += [
+            owed.eq(self.ended & self.suits & steady_now & self.dedicated & ~dut.fill),
+            excused.eq(~self.ended | dut.fill | self.beat.header.deferrable),
+            offered.eq(error.valid & ~error.ready),
+        ]
         with m.If(self.ended & self.suits & steady_now):
-            m.d.comb += [
-                Assert(~self.dedicated | (dut.fill != error.valid)),
-                Assert(~(room_now & ~self.limited) | dut.fill),
-            ]
+            m.d.comb += Assert(~(room_now & ~self.limited) | dut.fill)
+        with m.If(self.ended):
+            m.d.sync += about.eq(self.mine)
+        m.d.comb += Assert(~owed | error.valid)
         with m.If(error.valid):
             m.d.comb += [
-                Assert(~dut.fill & (error.p.code == SoftwareError.QUEUE_FULL)),
-                Assert(~self.beat.header.deferrable),
+                Assert(offered | ~excused),
+                Assert(error.p.code == SoftwareError.QUEUE_FULL),
+                Assert((error.p.queue == 0) == about),
             ]
 
 

@@ -13,7 +13,6 @@ UNLOGGED = (
     SoftwareError.ENABLE_CHANGED,
     SoftwareError.QUEUE_FULL,
     SoftwareError.EVENT_LOG_APPEND,
-    SoftwareError.ENTRY_FETCH,
 )
 """Errors that go to SWERROR even if the event log is enabled (DSA §5.8.2)."""
 

@@ -30,6 +30,7 @@ def test_figure_that_misses_its_goal_is_named():
     )
     good |= {"checks_per_cycle": 1.0, "event_to_message_cycles": 2, "event_to_wire_cycles": 5}
     good |= {"vector_alloc_tlps": 3, "vector_free_tlps": 3, "small_move_cycles": 22}
+    good |= {"host_hit_cycles": 5, "host_miss_extra_cycles": 9, "host_sync_cycles": 5}
     good |= {"block_move_efficiency": 0.9, "block_move_limit": 0.94}
     for kind in ("read", "write"):
         good |= {f"dma_{kind}_{what}": {"256": 0.9} for what in ("efficiency", "limit")}

@@ -100,14 +100,15 @@ class Tethered(Component):
         clock_hz = self.identity.clock_hz
         tether = Tether(self.config, self.identity)
         m.submodules.tether = ResetInserter(self.reset)(tether)
-        # Much hangs on this one, so it is a register and nothing else resets the device.
-        perst, held = Signal(2), Signal(init=1)
+        # Much hangs on this one, so it is a register without logic, wherever it is best placed.
+        perst, asked, held = Signal(2), Signal(init=1), Signal(init=1)
         m.d.sync += [
             perst.eq(Cat(self.perst, perst)),
-            held.eq(self.reset | tether.reset | perst[1]),
+            asked.eq(self.reset | tether.reset | perst[1]),
+            held.eq(asked),
         ]
-        device = Device(self.config)
-        m.submodules.device = ResetInserter(held)(device)
+        m.submodules.device = device = Device(self.config)
+        m.d.comb += device.reset.eq(held)
         connect(m, tether.o, device.i)
         connect(m, device.o, tether.i)
         m.submodules.bell = bell = Stretch(clock_hz // FLASH_HZ)

@@ -48,10 +48,17 @@ class Device(Component):
         Credits granted to the partner, as running totals.
     credits : ``In(Credits)``
         Those that the partner has granted.
+
+    Attributes
+    ----------
+    reset : ``Signal()``
+        Starts everything anew, for whoever has no reset in the clock's domain: a register, as
+        thousands of others hang on it. Not driven, it is 0.
     """
 
     def __init__(self, config: Config):
         self._config = config
+        self.reset = Signal()
         super().__init__(
             {
                 "i": In(wire_stream(config.data_width)),
@@ -66,21 +73,24 @@ class Device(Component):
         config = self._config
 
         # The link's side keeps running through a Function Level Reset.
-        m.submodules.receiver = receiver = Receiver(config)
-        m.submodules.completer = completer = Completer(config)
-        m.submodules.config_space = space = ConfigSpace(config)
-        m.submodules.requester = requester = Requester(config)
-        m.submodules.transmitter = transmitter = Transmitter(config)
-        m.submodules.decoder = decoder = CsrDecoder(rooms(config))
-        m.submodules.posted = posted = Arbiter(Packet(Request, config.data_width), 2)
+        link = ResetInserter(self.reset)
+        m.submodules.receiver = link(receiver := Receiver(config))
+        m.submodules.completer = link(completer := Completer(config))
+        m.submodules.config_space = link(space := ConfigSpace(config))
+        m.submodules.requester = link(requester := Requester(config))
+        m.submodules.transmitter = link(transmitter := Transmitter(config))
+        m.submodules.decoder = link(decoder := CsrDecoder(rooms(config)))
+        m.submodules.posted = link(posted := Arbiter(Packet(Request, config.data_width), 2))
 
-        # The function's side starts anew.
-        anew = ResetInserter(space.flr)
-        m.submodules.store = anew(store := Storage(config))
-        m.submodules.queues = anew(queues := WorkQueues(config))
-        m.submodules.engines = anew(engines := Engines(config))
-        m.submodules.control = anew(control := Control(config))
-        m.submodules.events = anew(events := Merge(Event, 3))
+        # The function's side starts anew, a clock after configuration space.
+        anew = Signal(init=1)
+        m.d.sync += anew.eq(self.reset | space.flr)
+        function = ResetInserter(anew)
+        m.submodules.store = function(store := Storage(config))
+        m.submodules.queues = function(queues := WorkQueues(config))
+        m.submodules.engines = function(engines := Engines(config))
+        m.submodules.control = function(control := Control(config))
+        m.submodules.events = function(events := Merge(Event, 3))
 
         connect(m, flipped(self.i), receiver.i)
         connect(m, receiver.o_posted, completer.i_posted)
@@ -135,7 +145,7 @@ class Device(Component):
             transmitter.credits.eq(self.credits),
             completer.bar0.eq(space.bar0),
             completer.bar2.eq(space.bar2),
-            requester.flush.eq(space.flr),
+            requester.flush.eq(anew),
             completer.busy.eq(
                 requester.o_posted.valid | store.o_message.valid | transmitter.non_posted_leaving
             ),

@@ -95,7 +95,7 @@ class ErrorRouter(Component):
                 m.d.sync += source.valid.eq(0)
 
         # Where an error goes is settled when it is taken.
-        held, record, to_log = Signal(), Signal(ErrorRecord), Signal()
+        held, record, to_log = Signal(), Signal(ErrorRecord, reset_less=True), Signal()
         unlogged = Cat(merge.o.p.code == code for code in UNLOGGED).any()
         m.d.comb += [
             merge.o.ready.eq(~held),

@@ -72,8 +72,9 @@ class Apply(Component):
         m.submodules.unpack = unpack = DeltaUnpack(self._width)
         connect(m, flipped(self.i), unpack.i)
         # An entry goes from one register to the next: as it came, then as a write.
-        held, entry, on = Signal(), Signal(Delta), Signal()
-        address, word, write = Signal(64), Signal(WORD), self.o.p
+        held, entry, on = Signal(), Signal(Delta, reset_less=True), Signal()
+        address, word = Signal(64, reset_less=True), Signal(WORD, reset_less=True)
+        write = self.o.p
         # The offset has to be more than that of the entry before, if there is one.
         least, disordered, beyond = Signal(17), Signal(), Signal()
         m.d.comb += [

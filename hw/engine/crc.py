@@ -97,9 +97,10 @@ class Crc(Component):
     def elaborate(self, platform):
         m = Module()
         lanes = self._width // 8
-        start, state, beat = self.start.p, Signal(32), Signal(self._width)
+        start, state, beat = self.start.p, Signal(32), Signal(self._width, reset_less=True)
         # A beat as it came, whether it is the first and the last; then what is folded in of it.
-        came, taken, first, begins = Signal(self.i.payload.shape()), Signal(), Signal(), Signal()
+        came = Signal(self.i.payload.shape(), reset_less=True)
+        taken, first, begins = Signal(), Signal(), Signal()
         folding = Signal()
         # Lanes of the last beat behind the last byte, and zero bytes that are to be undone.
         after, surplus = Signal(range(lanes)), Signal(range(lanes))

@@ -72,7 +72,7 @@ class Cutter(Component):
         read, kind = self.o_read.p, self.o_token.p.kind
         # Where the next read of each source starts, and how far reads go: of the first to its end,
         # of the second to the end of the block.
-        source, second = Signal(64), Signal(64)
+        source, second = Signal(64, reset_less=True), Signal(64, reset_less=True)
         left, block = Signal(32), Signal(13)
         pair, final = Signal(), Signal()
         place, want, beyond = Signal(64), Signal(32), Signal(12)

@@ -55,8 +55,8 @@ class Decode(Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.checks = checks = Checks()
-        words = Signal(8 * DESCRIPTOR_BYTES)
-        header = Signal(Work)
+        words = Signal(8 * DESCRIPTOR_BYTES, reset_less=True)
+        header = Signal(Work, reset_less=True)
         user_interrupts, pasid_privileged = Signal(), Signal()
         clocks = Signal(range(CHECK_CLOCKS))
         m.d.comb += [

@@ -49,7 +49,7 @@ class DeltaPack(Component):
 
     def elaborate(self, platform):
         m = Module()
-        left, place, full = Signal(WORD), Signal(range(GROUP)), Signal()
+        left, place, full = Signal(WORD, reset_less=True), Signal(range(GROUP)), Signal()
         both = Signal(WORD + ENTRY)
         with m.Switch(place):
             for step in range(GROUP):
@@ -113,7 +113,8 @@ class DeltaUnpack(Component):
         m = Module()
         words = self._width // WORD
         index = Signal(range(max(words, 2)))
-        before, word, filled = Signal(WORD), Signal(WORD), Signal(WORD_BYTES)
+        before, word = Signal(WORD, reset_less=True), Signal(WORD, reset_less=True)
+        filled = Signal(WORD_BYTES)
         # Where the word stands in its group; the first only begins an entry.
         place, following = Signal(range(GROUP + 1)), Signal(range(GROUP + 1))
         entry, whole, settled = Signal(ENTRY), Signal(), Signal()

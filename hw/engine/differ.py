@@ -70,9 +70,10 @@ class Differ(Component):
     def elaborate(self, platform):
         m = Module()
         lanes, words = self._width // 8, self._width // 8 // WORD_BYTES
-        taken, beat, base = Signal(), Signal(LaneBeat(self._width)), Signal(32)
-        other = Signal(self._width)
-        differs, content, place = Signal(lanes), Signal(self._width), Signal(32)
+        taken, beat = Signal(), Signal(LaneBeat(self._width), reset_less=True)
+        base, place = Signal(32, reset_less=True), Signal(32, reset_less=True)
+        other = Signal(self._width, reset_less=True)
+        differs, content = Signal(lanes), Signal(self._width, reset_less=True)
         rest = Signal(lanes)
         unequal, on = Signal(lanes), Signal()
 

@@ -127,14 +127,14 @@ class Engine(Component):
                 m.d.sync += getattr(part.abandon, name).eq(getattr(self.abandon, name))
         job, ended = execute.job, tail.ended
         ends_batch = ended.opcode == Opcode.BATCH
-        # A clock late as well; Execute has not begun it when it has just been taken.
-        m.d.sync += execute.stop.eq(job.abandoned | unwanted(m, front.abandon, job))
+        # Two clocks late; what it has begun by then ends before whoever abandons is told so.
+        m.d.sync += execute.stop.eq(unwanted(m, front.abandon, job))
         m.d.comb += [
             decode.user_interrupts.eq(self.user_interrupts),
             decode.pasid_privileged.eq(self.settings.pasid_privileged),
             front.settings.eq(self.settings),
             front.cancel.eq(execute.cancel),
-            finish.job.eq(execute.done),
+            finish.job.eq(job),
             batch.header.eq(intake.batch),
             batch.done.eq(tail.done & ended.member),
             batch.failed.eq(~ended.good),

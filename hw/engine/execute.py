@@ -47,9 +47,7 @@ class Execute(Component):
     i : ``In(stream.Signature(Job))``
         Taken when the one before is over.
     job : ``Out(Job)``
-        The job under way; between two jobs the one on ``i``.
-    done : ``Out(Job)``
-        The job whose result is on ``o``.
+        The job that was taken last, whose result comes on ``o``.
     i_token : ``In(stream.Signature(Token))``
     i_read : ``In(packet_stream(ReadChunk, data_width))``
     o_write : ``Out(packet_stream(WriteCommand, data_width))``
@@ -71,7 +69,6 @@ class Execute(Component):
             {
                 "i": In(stream.Signature(Job)),
                 "job": Out(Job),
-                "done": Out(Job),
                 "i_token": In(stream.Signature(Token)),
                 "i_read": In(packet_stream(ReadChunk, config.data_width)),
                 "o_write": Out(packet_stream(WriteCommand, config.data_width)),
@@ -83,7 +80,7 @@ class Execute(Component):
 
     def elaborate(self, platform):
         m = Module()
-        width, depth, job = self._config.data_width, self._depth, self.done
+        width, depth, job = self._config.data_width, self._depth, self.job
         creates = Signal()
         m.submodules.steps = steps = Steps(self._config, depth)
         m.submodules.passage = passage = Passage(self._config, depth)
@@ -101,12 +98,12 @@ class Execute(Component):
         idle = passage.idle & (~out.o.valid | leaves) & ~given.o.valid
         connect(m, flipped(self.i), steps.i)
         taken = Signal(Job, reset_less=True)
-        m.d.sync += taken.eq(self.job)
-        m.d.comb += [
-            self.job.eq(Mux(steps.begin, self.i.p, taken)),
-            self.done.eq(taken),
-            steps.job.eq(taken),
-        ]
+        m.d.comb += [self.job.eq(taken), steps.job.eq(taken)]
+        # The first clock in which the job is there: what is told of it is told again.
+        fresh = Signal()
+        m.d.sync += fresh.eq(steps.begin)
+        with m.If(steps.begin):
+            m.d.sync += taken.eq(self.i.p)
         connect(m, flipped(self.i_token), steps.i_token)
         connect(m, steps.o_run, passage.i)
         connect(m, differ.o, gather.i)
@@ -118,14 +115,14 @@ class Execute(Component):
             steps.chunk_ends.eq(self.i_read.valid & self.i_read.ready & self.i_read.p.last),
             steps.ended.eq(gather.exceeded | (apply.fault != 0)),
             steps.settled.eq(~passage.o_beat.valid & ~given.o.valid & differ.idle & apply.idle),
-            steps.folds.eq(crc.i.ready),
+            steps.folds.eq(Mux(fresh, crc.start.p.lane == 0, crc.i.ready)),
             steps.summed.eq(crc.known),
             steps.block_bytes.eq(gather.block_bytes),
             passage.pattern.eq(job.source),
             # Without any room, the first difference is found.
-            creates.eq(self.job.opcode == Opcode.CREATE_DELTA),
-            gather.limit_bytes.eq(Mux(creates, self.job.operand_2[:32], 0)),
-            gather.clear.eq(steps.begin),
+            creates.eq(job.opcode == Opcode.CREATE_DELTA),
+            gather.limit_bytes.eq(Mux(creates, job.operand_2[:32], 0)),
+            gather.clear.eq(steps.begin | fresh),
             gather.flush.eq(steps.flush),
             gather.recorded.eq(steps.recorded),
             gather.recorded_bytes.eq(steps.o_run.p.length_bytes),
@@ -139,7 +136,7 @@ class Execute(Component):
         ]
         self._move_beats(m, steps, passage, differ, apply)
         self._remember(m, steps, passage, gather)
-        self._sum(m, steps, passage, crc)
+        self._sum(m, steps, fresh, crc)
         result = self._conclude(m, steps, gather, apply, crc)
         with m.If(~self.o.valid):
             m.d.sync += self.o.payload.eq(result)
@@ -188,7 +185,7 @@ class Execute(Component):
             memory.write.eq((passage.store | stores).replicate(words)),
         ]
         with m.If(steps.kinds.patterns):
-            m.d.comb += self._given.i.p.other.eq(self.done.destination.replicate(words))
+            m.d.comb += self._given.i.p.other.eq(self.job.destination.replicate(words))
         with m.If(steps.store):
             m.d.comb += [
                 memory.write_address.eq(place),
@@ -205,13 +202,13 @@ class Execute(Component):
         with m.Else():
             m.d.sync += place.eq(steps.place)
 
-    def _sum(self, m, steps, passage, crc):
+    def _sum(self, m, steps, fresh, crc):
         """Beats of the source into the CRC, after its seed."""
         job, chunk = self.job, self.i_read
         loads, lane = Signal(), chunk.p.header.address[2 : self._lanes_log2]
         m.d.comb += [
             loads.eq(steps.take & steps.load & chunk.valid),
-            crc.start.valid.eq(steps.begin | loads),
+            crc.start.valid.eq(fresh | loads),
             crc.start.p.seed.eq(job.operand),
             crc.start.p.raw.eq((job.flags & Flag.BYPASS_INVERSION) != 0),
             crc.start.p.high_first.eq((job.flags & Flag.BYPASS_REFLECTION) != 0),
@@ -226,7 +223,7 @@ class Execute(Component):
 
     def _conclude(self, m, steps, gather, apply, crc):
         """What is to be reported once the job is over."""
-        job, result = self.done, Signal(Result)
+        job, result = self.job, Signal(Result)
         kinds = steps.kinds
         checks, met = (job.flags & Flag.CHECK_RESULT) != 0, Signal()
         m.d.comb += [

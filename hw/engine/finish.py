@@ -62,7 +62,7 @@ class Finish(Component):
         m.submodules.record = record = RecordWriter(self._config)
         connect(m, record.o, flipped(self.o_write))
         # What is needed of the job, as execution goes on with the next one.
-        job, result = Signal(Job), Signal(Result)
+        job, result = Signal(Job, reset_less=True), Signal(Result, reset_less=True)
         status, ending = result.status, self.o.p
         discarded = status == Status.COMPLETION_ALIGNMENT
         recordable = job.record_valid & ~discarded & (status != Status.PRIVILEGE)

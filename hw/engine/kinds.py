@@ -21,7 +21,7 @@ _KINDS = {
 }
 
 KINDS = data.StructLayout(dict.fromkeys((*_KINDS, "faulty"), 1))
-"""What an operation is: one bit for each kind, and whether the job is at fault."""
+"""What an operation is: one bit for each kind, and whether the job is at fault or abandoned."""
 
 
 def classify(job, kinds):
@@ -30,4 +30,4 @@ def classify(job, kinds):
         kinds[name].eq(Cat(job.opcode == opcode for opcode in opcodes).any())
         for name, opcodes in _KINDS.items()
     ]
-    return [*found, kinds.faulty.eq(job.fault != 0)]
+    return [*found, kinds.faulty.eq((job.fault != 0) | job.abandoned)]

@@ -40,19 +40,22 @@ class Overlap(Component):
 
     def elaborate(self, platform):
         m = Module()
-        # Bit n: ``distance`` is that of pair n.
+        # Bit n: the distances, there and back, are those of pair n.
         shown = Signal(3)
-        distance = Signal(64)
+        there, back = Signal(64, reset_less=True), Signal(64, reset_less=True)
         first = Mux(shown[1], self.address[1], self.address[0])
         second = Mux(shown[:2].any(), self.address[2], self.address[1])
         m.d.sync += [
             shown.eq(Cat(self.begin, shown[:2])),
-            distance.eq(second - first),
+            there.eq(second - first),
+            back.eq(first - second),
         ]
+
+        def inside(distance, size_bytes):
+            return (distance[32:] == 0) & (distance[:32] < size_bytes)
+
         # The second begins inside the first, or the first inside the second.
-        low, high = distance[:32], distance[32:]
-        end = low + self.second_bytes
-        near = ((high == 0) & (low < self.first_bytes)) | (high.all() & end[32] & end[:32].any())
+        near = inside(there, self.first_bytes) | inside(back, self.second_bytes)
         with m.If(self.begin):
             m.d.sync += self.found.eq(0)
         with m.Elif(near & (shown & self.wanted).any()):

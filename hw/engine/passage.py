@@ -183,7 +183,9 @@ class Passage(Component):
         """Beats into a register, and from there to a write, or away with the lanes that count."""
         run, write, beat = self.i.p, self.o_write, self.o_beat
         full, writes, counting = Signal(), Signal(), Signal(self._width // 8)
+        kept = Signal.like(write.p, reset_less=True)
         m.d.comb += [
+            write.p.eq(kept),
             self.idle.eq(~full),
             write.valid.eq(full & writes),
             beat.valid.eq(full & ~writes),
@@ -195,12 +197,12 @@ class Passage(Component):
             m.d.sync += [
                 full.eq(realign.o.valid),
                 writes.eq(run.writes),
-                write.p.header.address.eq(run.address),
-                write.p.header.length_bytes.eq(run.length_bytes),
-                write.p.header.tenant.eq(run.tenant),
-                write.p.data.eq(realign.o.payload),
-                write.p.first.eq(~opened),
-                write.p.last.eq(realign.last),
+                kept.header.address.eq(run.address),
+                kept.header.length_bytes.eq(run.length_bytes),
+                kept.header.tenant.eq(run.tenant),
+                kept.data.eq(realign.o.payload),
+                kept.first.eq(~opened),
+                kept.last.eq(realign.last),
                 self.offset.eq(offset),
                 counting.eq(self._lanes(realign, opened)),
             ]

@@ -65,7 +65,7 @@ class Realign(Component):
         alignment = self.alignment.p
         shift = Signal(range(lanes))
         ins, outs = Signal(14), Signal(14)
-        rotated, before = Signal(self._width), Signal(self._width)
+        rotated, before = Signal(self._width), Signal(self._width, reset_less=True)
         # Without beats left to take, what is left of the last one is given.
         rest = ~self.more
         fresh = Mux(rest, 0, rotated)

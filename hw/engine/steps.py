@@ -146,7 +146,8 @@ class Steps(Component):
                 m.d.sync += classify(self.i.p, self.kinds)
                 with m.If(self.i.valid):
                     m.next = "NEXT"
-                    with m.If((self.i.p.opcode == Opcode.FILL) & (self.i.p.fault == 0)):
+                    sound = (self.i.p.fault == 0) & ~self.i.p.abandoned
+                    with m.If((self.i.p.opcode == Opcode.FILL) & sound):
                         m.next = "PLACE"
             with m.State("NEXT"):
                 self._describe_chunk(m)

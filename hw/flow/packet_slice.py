@@ -32,12 +32,15 @@ class PacketSlice(Component):
 
     def elaborate(self, platform):
         m = Module()
-        come, gone = self.i.p, self.o.p
+        come, gone = self.i.p, Signal.like(self.i.p, reset_less=True)
         # What comes while the output is full is put by; it is never the first beat.
-        data, last, spare = Signal.like(come.data), Signal(), Signal()
+        data, last, spare = Signal.like(come.data, reset_less=True), Signal(), Signal()
         # Whether a packet is to begin, so that ``i.ready`` follows from registers.
         begins = Signal(init=1)
-        m.d.comb += self.i.ready.eq(Mux(begins, ~self.o.valid, ~spare))
+        m.d.comb += [
+            self.o.payload.eq(gone),
+            self.i.ready.eq(Mux(begins, ~self.o.valid, ~spare)),
+        ]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += begins.eq(come.last)
         with m.If(self.o.ready | ~self.o.valid):

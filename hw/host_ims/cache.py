@@ -60,8 +60,10 @@ class EntryCache(Component):
             geometry.sets * ways, CachedEntry.as_shape().size
         )
         # The victim moves on with every fill, whatever the set.
-        matches, hits, victim = Signal(ways), Signal(ways), Signal(range(max(ways, 2)))
-        found, looked, compared = Signal(marks), Signal(), Signal()
+        matches, victim = Signal(ways), Signal(range(max(ways, 2)))
+        self._hits = hits = Signal(ways)
+        self._looked, self._compared = looked, compared = Signal(), Signal()
+        found = Signal(marks)
         way = Signal.like(victim)
         m.d.comb += [
             found.eq(tags.read_data),

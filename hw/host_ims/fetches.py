@@ -55,9 +55,11 @@ class Fetches(Component):
     def elaborate(self, platform):
         m = Module()
         depth = self._depth
-        indices = Array(Signal.like(self.index, name=f"index_{k}") for k in range(depth))
-        live, fresh = Signal(depth), Signal(depth)
-        head, tail = Signal(range(depth)), Signal(range(depth))
+        self._indices = indices = Array(
+            Signal.like(self.index, name=f"index_{k}") for k in range(depth)
+        )
+        self._live, self._fresh = live, fresh = Signal(depth), Signal(depth)
+        self._head, self._tail = head, tail = Signal(range(depth)), Signal(range(depth))
         same = Signal(depth)
         m.d.comb += [same[k].eq(indices[k] == self.index) for k in range(depth)]
         m.d.comb += [

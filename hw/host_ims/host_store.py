@@ -160,7 +160,7 @@ class HostStore(Component):
         for port in (self.o_read, self.o_error, self.o_verdict, self.o_synced):
             with m.If(port.ready):
                 m.d.sync += port.valid.eq(0)
-        with m.FSM(init="Rest") as fsm:
+        with m.FSM(init="Rest") as self._states:
             with m.State("Rest"):
                 self._choose(m)
             with m.State("Wipe"):
@@ -186,7 +186,7 @@ class HostStore(Component):
         with m.If(self.bus_master & ~self._allowed_before):
             m.d.sync += [walk_due.eq(1), self._walk_all_due.eq(1)]
         m.d.comb += self.busy.eq(
-            ~fsm.ongoing("Rest")
+            ~self._states.ongoing("Rest")
             | self.i_event.valid
             | clear_due
             | ~fetches.empty
@@ -218,12 +218,12 @@ class HostStore(Component):
         m.d.sync += index.eq(index + 1)
         with m.If(index == geometry.sets - 1):
             m.d.sync += index.eq(0)
+            with m.If(self._kind == Kind.SYNC):
+                m.d.sync += [self.o_synced.valid.eq(1), self.o_synced.payload.eq(0)]
             with m.If(everything):
                 m.next = "Wipe held"
             with m.Else():
                 m.d.sync += [self._walk_due.eq(1), self._walk_all_due.eq(1)]
-                m.d.sync += self.o_synced.valid.eq(1)
-                m.d.sync += self.o_synced.payload.eq(0)
                 m.next = "Rest"
 
     def _wipe_held(self, m):
@@ -261,7 +261,8 @@ class HostStore(Component):
 
         with m.If(self._clear_due):
             m.d.comb += fetches.spoil_all.eq(1)
-            m.d.sync += self._index.eq(0)
+            # No sync waits for this.
+            m.d.sync += [self._kind.eq(Kind.WALK), self._index.eq(0)]
             m.next = "Wipe"
         with m.Elif(self._came):
             work(Kind.FILL, fetches.oldest)

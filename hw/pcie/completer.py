@@ -98,7 +98,8 @@ class Completer(Component):
         connect(m, replies.o, slice_.i)
         connect(m, slice_.o, reply.i)
 
-        request, hits, ruling = Signal(Request), Signal(Hits), Signal(Ruling)
+        request, hits = Signal(Request, reset_less=True), Signal(Hits)
+        ruling = Signal(Ruling)
         posted, taking, index = Signal(), Signal(), Signal(4)
         # The DW, counted from word 0, that is the last one of the request.
         stop = Signal(5)

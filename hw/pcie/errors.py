@@ -93,7 +93,7 @@ class ErrorLog(Component):
 
     def elaborate(self, platform):
         m = Module()
-        report = Signal(ErrorReport)
+        report = Signal(ErrorReport, reset_less=True)
         bit = Signal(5)
         looks, act = Signal(), Signal()
         m.d.comb += self.i.ready.eq(~looks & ~act)

@@ -171,8 +171,12 @@ class ReadIssue(Component):
         request = self.o.p.header
         m.d.comb += [self.o.p.first.eq(1), self.o.p.last.eq(1)]
         with m.If(self.issue & self.sent):
+            m.d.sync += self.o.valid.eq(1)
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        # Wide, so it does not wait to know whether there is a request.
+        with m.If(~self.o.valid):
             m.d.sync += [
-                self.o.valid.eq(1),
                 request.kind.eq(Kind.MEMORY_READ),
                 request.address.eq(Cat(C(0, 2), command.address[2:])),
                 request.length_dw.eq(enables.o.length_dw),
@@ -183,6 +187,4 @@ class ReadIssue(Component):
                 request.tenant.pasid.eq(tenant.pasid),
                 request.tenant.privileged.eq(tenant.privileged & self.settings.pasid_privileged),
             ]
-        with m.Elif(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
         return m

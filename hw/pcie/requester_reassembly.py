@@ -112,7 +112,9 @@ class Reassembly(Component):
 
         # A beat as it came; then beside what was looked up for it; then with what it deserves.
         layout = Packet(Completion, config.data_width)
-        came, looked, beat = Signal(layout), Signal(layout), Signal(layout)
+        came, looked, beat = (
+            Signal(layout, name=name, reset_less=True) for name in ("came", "looked", "beat")
+        )
         came_valid, looked_valid, valid = Signal(), Signal(), Signal()
         # By its own header: DWs to come, this completion included; it is one of them, or the last.
         span_dw, fits, ending = Signal(11), Signal(), Signal()

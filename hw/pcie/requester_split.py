@@ -76,7 +76,8 @@ class WriteSplitter(Component):
 
     def elaborate(self, platform):
         m = Module()
-        beat, valid = Signal(Packet(WriteCommand, self._config.data_width)), Signal()
+        layout = Packet(WriteCommand, self._config.data_width)
+        beat, valid = Signal(layout, reset_less=True), Signal()
         inside = Signal()
         m.d.comb += self.i.ready.eq(self.room)
         m.d.sync += [
@@ -95,7 +96,7 @@ class WriteSplitter(Component):
         command = beat.header
         lanes, low = self._config.beat_dw, exact_log2(self._config.beat_bytes)
         payload_mask = Signal(12)
-        place, address = Signal(12 - low), Signal(64)
+        place, address = Signal(12 - low), Signal(64, reset_less=True)
         place_now, address_now = Signal.like(place), Signal.like(address)
         # The packet is the first one of its command, and this is its first beat.
         leading, leading_now, opening, opening_now = Signal(), Signal(), Signal(), Signal()

@@ -158,11 +158,13 @@ class WriteSender(Component):
         with m.Elif(start & packet.ends):
             m.d.sync += [lost.eq(0), slice_.i.p.result.eq(lost)]
         m.d.comb += [
-            results.w_en.eq(sent | (drop & packet.ends)),
-            results.w_data.eq(drop | slice_.o.p.result),
             self.o_written.valid.eq(results.r_rdy),
             self.o_written.payload.eq(results.r_data),
             results.r_en.eq(self.o_written.ready),
+        ]
+        m.d.sync += [
+            results.w_en.eq((sent | (drop & packet.ends)) & ~self.flush),
+            results.w_data.eq(drop | slice_.o.p.result),
         ]
         m.d.sync += owed.eq(
             owed + (self.packet_taken & packet.ends) - (self.o_written.valid & self.o_written.ready)

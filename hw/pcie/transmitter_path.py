@@ -39,7 +39,7 @@ class TransmitPath(Component):
     def __init__(self, config: Config):
         self._queue = OrderedQueue(config)
         # The non-posted packet, one beat at a time, and how many posted ones it must let go first.
-        self._aside = Signal(Packet(Request, config.data_width))
+        self._aside = Signal(Packet(Request, config.data_width), reset_less=True)
         self._aside_valid = Signal()
         self._aside_may_go = Signal()
         self._ahead = Signal(2)

@@ -61,7 +61,8 @@ class OrderedQueue(Component):
     def __init__(self, config: Config):
         # Where the next beat goes, and where the one at the output is; the other one may wait.
         self._places = [
-            Signal(Packet(Outgoing, config.data_width), name=f"place_{k}") for k in range(2)
+            Signal(Packet(Outgoing, config.data_width), name=f"place_{k}", reset_less=True)
+            for k in range(2)
         ]
         self._into, self._outof = Signal(), Signal()
         self._waiting_valid = Signal()

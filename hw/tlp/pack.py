@@ -172,12 +172,12 @@ class Pack(Component):
 
         # The input stage holds a beat and, with the first one, the header still to be sent; and
         # how many DWs of payload are left, and whether this is the last beat if there is no tail.
-        stage_valid, body = Signal(), Signal(self._width)
-        head = Signal(32 * max(HEADER_DWS, beat_dw))
+        stage_valid, body = Signal(), Signal(self._width, reset_less=True)
+        head = Signal(32 * max(HEADER_DWS, beat_dw), reset_less=True)
         head_left, left, last = Signal(3), Signal(12), Signal()
         shift, inside = Signal(range(max(beat_dw, 2))), Signal()
         # The output stage holds DWs carried over to its next beat; of a tail, how many.
-        carry, carried = Signal(self._width), Signal(range(beat_dw + 1))
+        carry, carried = Signal(self._width, reset_less=True), Signal(range(beat_dw + 1))
         started, tail = Signal(), Signal()
 
         header_only, free = Signal(), Signal()

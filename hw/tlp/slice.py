@@ -27,13 +27,14 @@ class Slice(Component):
     def elaborate(self, platform):
         m = Module()
         # What comes while the output is full is put by.
-        spare = Signal.like(self.i.payload)
+        kept = Signal.like(self.i.payload, reset_less=True)
+        spare = Signal.like(self.i.payload, reset_less=True)
         spare_valid = Signal()
-        m.d.comb += self.i.ready.eq(~spare_valid)
+        m.d.comb += [self.i.ready.eq(~spare_valid), self.o.payload.eq(kept)]
         with m.If(self.o.ready | ~self.o.valid):
             m.d.sync += [
                 self.o.valid.eq(self.i.valid | spare_valid),
-                self.o.payload.eq(Mux(spare_valid, spare, self.i.payload)),
+                kept.eq(Mux(spare_valid, spare, self.i.payload)),
                 spare_valid.eq(0),
             ]
         with m.Elif(self.i.valid & ~spare_valid):

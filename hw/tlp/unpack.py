@@ -56,7 +56,7 @@ class Window(Component):
         m = Module()
         depth = -(-32 * HEADER_DWS // self._width)
         # Index 0 is the oldest beat; beats move up whenever there is room.
-        beats = [Signal(Wire(self._width), name=f"beat_{k}") for k in range(depth)]
+        beats = [Signal(Wire(self._width), name=f"beat_{k}", reset_less=True) for k in range(depth)]
         valid, room, ended = Signal(depth), Signal(depth), Signal(depth)
         # Beats that belong to the TLP which the oldest one begins, as far as they are here.
         own = Signal(depth)
@@ -148,8 +148,9 @@ class Unpack(Component):
         front = data.StructLayout({"beat": Wire(self._width), "raw": RawHeader})
         m.submodules.front = slice_ = Slice(front)
         ahead, ahead_valid, raw_ahead = slice_.o.p.beat, slice_.o.valid, slice_.o.p.raw
-        beat, beat_valid = Signal(Wire(self._width)), Signal()
-        raw, decoded, advance = Signal(RawHeader), Signal(Decoded), Signal()
+        beat, beat_valid = Signal(Wire(self._width), reset_less=True), Signal()
+        raw, decoded = Signal(RawHeader, reset_less=True), Signal(Decoded, reset_less=True)
+        advance = Signal()
         prefixed = window.header[5:8] == 0b100
         dws = [swap_bytes(window.header.word_select(k, 32)) for k in range(HEADER_DWS)]
         m.d.comb += [

@@ -239,6 +239,28 @@ def test_clear_forgets_what_is_held_and_what_is_under_way():
     bench.run(play)
 
 
+def test_sync_of_all_is_answered_although_everything_is_cleared_meanwhile():
+    bench = Bench(config())
+
+    async def clear(ctx):
+        await bench.settle(ctx)
+        while not ctx.get(bench.dut.i_sync.valid):
+            await ctx.tick()
+        await ctx.tick().repeat(4)
+        ctx.set(bench.dut.clear, 1)
+        await ctx.tick()
+        ctx.set(bench.dut.clear, 0)
+
+    async def play(ctx):
+        await bench.settle(ctx)
+        await ctx.tick()
+        await bench.sync(ctx)
+        await bench.settle(ctx)
+        assert len(bench.answers.taken) == 1
+
+    bench.run(play, clear)
+
+
 @pytest.mark.parametrize(("seed", "width"), [(0, 64), (1, 128), (2, 256)])
 def test_nothing_is_lost_or_doubled_whatever_happens_at_once(seed, width):
     bench = Bench(

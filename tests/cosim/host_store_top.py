@@ -10,6 +10,7 @@ owe one: from an event on until the next message.
 
 from amaranth import *
 from amaranth.lib import data, enum
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 from amaranth.utils import ceil_log2
@@ -222,32 +223,29 @@ class HostStoreTop(Component):
         """Memory, which answers in order after a time that varies."""
         store, bits = self._store, self._bits
         asks, answers, now, then = store.o_read, store.i_read, *self._entry[0][1:3]
-        queue = Array(Signal(Ready, name=f"read_{k}") for k in range(PENDING_READS))
-        head, tail = Signal(range(PENDING_READS)), Signal(range(PENDING_READS))
-        count, wait = Signal(range(PENDING_READS + 1)), Signal(7)
+        m.submodules.queue = queue = SyncFIFO(width=Ready.as_shape().size, depth=PENDING_READS)
+        wait, put = Signal(7), Signal(Ready)
         asked, index = asks.valid & asks.ready, Signal(bits)
         strange = (asks.p.address[4 + bits :] != BASE >> 4 + bits) | (asks.p.length_bytes != 16)
         m.d.comb += [
-            asks.ready.eq((count != PENDING_READS) & (self._random[52:54] != 0)),
+            asks.ready.eq(queue.w_rdy & (self._random[52:54] != 0)),
             index.eq(asks.p.address[4:]),
             now.addr.eq(index),
+            put.index.eq(index),
+            put.early.eq(now.data),
+            put.late.eq(self._random[54]),
+            queue.w_data.eq(put),
+            queue.w_en.eq(asked),
         ]
         self._count(m, "reads", asked)
         self._fault(m, Fault.STRANGE_READ, asked & (strange | asks.p.tenant.valid))
-        with m.If(asked):
-            m.d.sync += tail.eq(tail + 1)
-            m.d.sync += [
-                queue[tail].index.eq(index),
-                queue[tail].early.eq(now.data),
-                queue[tail].late.eq(self._random[54]),
-            ]
         # One read after the other leaves memory, and its chunk is offered.
         first, entry, chosen = Signal(Ready), Signal(Entry), Signal(Entry)
         beat, beats = Signal(), -(-128 // self.config.data_width)
         failed = entry.fails | ~store.bus_master
         status = Mux(store.bus_master, ReadStatus.TIMEOUT, ReadStatus.BUS_MASTER_OFF)
         m.d.comb += [
-            first.eq(queue[head]),
+            first.eq(queue.r_data),
             then.addr.eq(first.index),
             chosen.eq(Mux(first.late, then.data, first.early)),
         ]
@@ -268,11 +266,11 @@ class HostStoreTop(Component):
             with m.State("Wait"):
                 with m.If(wait != 0):
                     m.d.sync += wait.eq(wait - 1)
-                with m.Elif(count != 0):
+                with m.Elif(queue.r_rdy):
+                    m.d.comb += queue.r_en.eq(1)
                     m.d.sync += [
                         entry.eq(chosen),
                         number.eq(first.index),
-                        head.eq(head + 1),
                         wait.eq(Mux(self._random[55:57] == 0, self._random[57:63], 2)),
                     ]
                     m.next = "Decide"
@@ -292,7 +290,6 @@ class HostStoreTop(Component):
                 with m.If(done):
                     m.d.sync += answers.valid.eq(0)
                     m.next = "Wait"
-        m.d.sync += count.eq(count + asked - done)
         self._hear_errors(m, done & bad & (header.status == ReadStatus.TIMEOUT), number)
 
     def _beat(self, raw, beat, number):

@@ -111,17 +111,22 @@ class Finish(Component):
 
     def _describe(self, m, job, result, record):
         """Payloads of everything that a job sends out."""
-        status, error, written = result.status, self.o_error.p, record.i.p
+        status, error = result.status, self.o_error.p
+        # As of the clock in which it is decided whether there is a record.
+        written = Signal.like(record.i.p, reset_less=True)
         flags, handle = status == Status.BAD_FLAGS, status == Status.BAD_HANDLE
         asked = (job.flags & Flag.REQUEST_COMPLETION).any()
         interrupt = Cat(job.handle, C(1, 1), job.ims, asked)
-        m.d.comb += [
+        m.d.sync += [
             written.address.eq(job.completion_address),
             written.tenant.eq(job.tenant),
             written.status.eq(status),
             written.result.eq(result.result),
             written.bytes_completed.eq(result.bytes_completed),
             written.value.eq(Mux(flags, job.invalid_flags, result.value)),
+        ]
+        m.d.comb += [
+            record.i.payload.eq(written),
             error.code.eq(status),
             error.queue_valid.eq(1),
             error.queue.eq(job.queue),

@@ -156,15 +156,16 @@ class Front(Component):
         """The row of jobs; a job enters with its reads."""
         jobs = SyncFIFO(width=len(Value.cast(self.o.payload)), depth=JOBS)
         m.submodules.jobs = jobs
-        enter = Signal()
+        enter, oldest = Signal(), Signal(Job, reset_less=True)
         m.d.comb += [
             cutter.i.valid.eq(enter & jobs.w_rdy),
             jobs.w_data.eq(cutter.i.payload),
             jobs.w_en.eq(cutter.i.valid & cutter.i.ready),
-            self.o.valid.eq(jobs.r_rdy),
-            self.o.payload.eq(jobs.r_data),
-            jobs.r_en.eq(self.o.ready),
+            jobs.r_en.eq(~self.o.valid | self.o.ready),
+            self.o.payload.eq(oldest),
         ]
+        with m.If(jobs.r_en):
+            m.d.sync += [self.o.valid.eq(jobs.r_rdy), oldest.eq(jobs.r_data)]
         return enter
 
     def _keep_tokens(self, m, cutter):

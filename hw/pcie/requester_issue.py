@@ -43,6 +43,8 @@ class TagRing(Component):
         ``second`` is the head after a pop.
     settled : 1
         ``tail`` was the same in the clock before.
+    at : ``tags``
+        The bit of ``tail``, once that has settled.
     full : 1
         No push, please. Follows a clock late, once ``tail`` has settled.
     some, more : 1
@@ -57,6 +59,7 @@ class TagRing(Component):
             {name: In(1) for name in ("push", "pop", "release", "flush", "extended")}
             | {name: Out(1) for name in ("settled", "full", "some", "more", "popped")}
             | {name: Out(range(tags)) for name in ("tail", "head", "second")}
+            | {"at": Out(tags)}
         )
 
     def elaborate(self, platform):
@@ -70,6 +73,7 @@ class TagRing(Component):
             queued.eq(queued + self.push - self.pop),
             self.full.eq(used > mask),
             self.settled.eq(~self.push),
+            self.at.eq(1 << self.tail),
         ]
         m.d.comb += [
             self.some.eq(queued != 0),

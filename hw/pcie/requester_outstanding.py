@@ -7,8 +7,9 @@ from amaranth.lib.wiring import Component, In, Out
 class Outstanding(Component):
     """One bit per tag for each thing that may be true of it.
 
-    Every input names an event of this clock with the tag it concerns; the events of one tag do not
-    coincide, but that ``flush`` may come with any of ``advance``, ``finish`` and ``expire``.
+    Every input names an event of this clock, and beside it the bit of the tag it concerns; the
+    events of one tag do not coincide, but that ``flush`` may come with any of ``advance``,
+    ``finish`` and ``expire``.
 
     **Timing**: events show in the next clock.
 
@@ -19,16 +20,12 @@ class Outstanding(Component):
 
     Members
     -------
-    issue, issue_tag, issue_sent
+    issue, issue_at, issue_sent
         The tag is taken for a chunk; whether a request goes out for it.
-    advance, advance_tag
-        Its first completion has come.
-    finish, finish_tag
-        Its last completion has come.
-    expire, expire_tag
-        It has waited too long. The tag is in quarantine from now on.
-    recover, recover_tag
-        The quarantine is over.
+    advance, finish, answered_at
+        Its first completion has come; its last one has.
+    expire, recover, watched_at
+        It has waited too long, and is in quarantine from now on; the quarantine is over.
     flush
         Whatever waits is an orphan from now on.
     waiting : ``tags``
@@ -45,20 +42,17 @@ class Outstanding(Component):
 
     def __init__(self, tags: int):
         self._tags = tags
-        tag = In(range(tags))
         super().__init__(
             {
                 "issue": In(1),
-                "issue_tag": tag,
+                "issue_at": In(tags),
                 "issue_sent": In(1),
                 "advance": In(1),
-                "advance_tag": tag,
                 "finish": In(1),
-                "finish_tag": tag,
+                "answered_at": In(tags),
                 "expire": In(1),
-                "expire_tag": tag,
                 "recover": In(1),
-                "recover_tag": tag,
+                "watched_at": In(tags),
                 "flush": In(1),
                 "waiting": Out(tags),
                 "fresh": Out(tags),
@@ -71,24 +65,24 @@ class Outstanding(Component):
     def elaborate(self, platform):
         m = Module()
         for tag in range(self._tags):
-            with m.If(self.issue & (self.issue_tag == tag)):
+            with m.If(self.issue & self.issue_at[tag]):
                 m.d.sync += [
                     self.waiting[tag].eq(self.issue_sent),
                     self.fresh[tag].eq(1),
                     self.orphan[tag].eq(0),
                     self.expired[tag].eq(0),
                 ]
-            with m.If(self.advance & (self.advance_tag == tag)):
+            with m.If(self.advance & self.answered_at[tag]):
                 m.d.sync += self.fresh[tag].eq(0)
-            with m.If(self.finish & (self.finish_tag == tag)):
+            with m.If(self.finish & self.answered_at[tag]):
                 m.d.sync += self.waiting[tag].eq(0)
-            with m.If(self.expire & (self.expire_tag == tag)):
+            with m.If(self.expire & self.watched_at[tag]):
                 m.d.sync += [
                     self.waiting[tag].eq(0),
                     self.expired[tag].eq(1),
                     self.quarantine[tag].eq(1),
                 ]
-            with m.If(self.recover & (self.recover_tag == tag)):
+            with m.If(self.recover & self.watched_at[tag]):
                 m.d.sync += self.quarantine[tag].eq(0)
         with m.If(self.flush):
             m.d.sync += self.orphan.eq(self.orphan | self.waiting)

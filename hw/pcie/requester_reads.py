@@ -103,11 +103,11 @@ class Reads(Component):
             issue.full.eq(ring.full),
             issue.busy.eq(tags.waiting | tags.quarantine),
             tags.issue.eq(issue.issue),
-            tags.issue_tag.eq(ring.tail),
+            tags.issue_at.eq(ring.at),
             tags.issue_sent.eq(issue.sent),
             tags.flush.eq(self.flush),
             timer.start.eq(issue.issue & issue.sent),
-            timer.start_tag.eq(ring.tail),
+            timer.start_at.eq(ring.at),
         ]
 
     def _watch(self, m, tags, timer, reassembly):
@@ -119,10 +119,9 @@ class Reads(Component):
             timer.busy.eq(reassembly.busy),
             timer.busy_tag.eq(reassembly.tag),
             tags.expire.eq(timer.expire),
-            tags.expire_tag.eq(timer.tag),
             tags.recover.eq(timer.recover),
-            tags.recover_tag.eq(timer.tag),
-            self.timeout.eq(timer.expire & ~tags.orphan.bit_select(timer.tag, 1)),
+            tags.watched_at.eq(timer.at),
+            self.timeout.eq(timer.expire & ~(tags.orphan & timer.at).any()),
             self.failed.eq(reassembly.failed),
             self.error.eq(reassembly.error),
             self.error_header.eq(reassembly.header),
@@ -146,9 +145,8 @@ class Reads(Component):
             reassembly.orphan.eq(tags.orphan.bit_select(reassembly.look_tag, 1)),
             reassembly.fresh.eq(tags.fresh.bit_select(reassembly.look_tag, 1)),
             tags.advance.eq(reassembly.advance),
-            tags.advance_tag.eq(reassembly.tag),
             tags.finish.eq(reassembly.finish),
-            tags.finish_tag.eq(reassembly.tag),
+            tags.answered_at.eq(reassembly.at),
         ]
 
     def _deliver(self, m, issue, ring, tags, reassembly, delivery):

@@ -57,8 +57,8 @@ class Reassembly(Component):
         State of the tag. An orphan's completions are not held to the requester ID.
     expected : Expected
         What its request asked for.
-    tag : ``range(tags)``
-        The tag of the completion at hand, to which the following belong:
+    tag : ``range(tags)``, at : ``tags``
+        The tag of the completion at hand, and its bit; the following belong to it:
     busy : 1
         What follows may come true in this clock; known earlier in the clock.
     advance : 1
@@ -91,6 +91,7 @@ class Reassembly(Component):
                 "fresh": In(1),
                 "expected": In(self._expected),
                 "tag": Out(range(tags)),
+                "at": Out(tags),
                 "busy": Out(1),
                 "advance": Out(1),
                 "finish": Out(1),
@@ -164,6 +165,7 @@ class Reassembly(Component):
         m.d.comb += found.eq(Mux(fresh, asked, left))
         m.d.sync += [
             beat.eq(looked),
+            self.at.eq(1 << looked.header.tag),
             valid.eq(looked_valid),
             now.eq(found),
             ends.eq(ending),

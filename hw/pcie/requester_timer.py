@@ -27,8 +27,9 @@ class TagTimer(Component):
     Members
     -------
     start : 1
-        ``start_tag`` waits from now on.
-    start_tag : ``range(tags)``
+        A tag waits from now on.
+    start_at : ``tags``
+        Its bit.
     waiting, quarantine : ``tags``
         Which tags are watched.
     disable : 1
@@ -37,8 +38,9 @@ class TagTimer(Component):
         ``busy_tag`` may receive a completion in this clock, and does not expire.
     busy_tag : ``range(tags)``
     expire, recover : 1
-        ``tag`` has waited too long, or has been long enough in quarantine.
-    tag : ``range(tags)``
+        A tag has waited too long, or has been long enough in quarantine.
+    at : ``tags``
+        Its bit.
     """
 
     def __init__(self, config: Config):
@@ -48,7 +50,7 @@ class TagTimer(Component):
         super().__init__(
             {
                 "start": In(1),
-                "start_tag": In(range(tags)),
+                "start_at": In(tags),
                 "waiting": In(tags),
                 "quarantine": In(tags),
                 "disable": In(1),
@@ -56,7 +58,7 @@ class TagTimer(Component):
                 "busy_tag": In(range(tags)),
                 "expire": Out(1),
                 "recover": Out(1),
-                "tag": Out(range(tags)),
+                "at": Out(tags, init=1),
             }
         )
 
@@ -74,8 +76,8 @@ class TagTimer(Component):
         with m.Elif(~sweeping):
             m.d.sync += [tick.eq(self._tick_cycles - 1), sweeping.eq(1)]
 
-        # The tag at hand, a bit for each: what is true of it is known sooner that way.
-        here = Signal(self._tags, init=1)
+        # The tag at hand, and its bit: what is true of it is known sooner that way.
+        tag, here = Signal(range(self._tags)), self.at
         is_new = (new & here).any()
         waits, rests = (self.waiting & here).any(), (self.quarantine & here).any()
         # Looked up in the clock before.
@@ -84,13 +86,13 @@ class TagTimer(Component):
         # What was found of the tag a clock ago, and is done now unless a completion comes between.
         expires, recovers, due = Signal(), Signal(), Signal()
         m.d.comb += [
-            age.addr.eq(self.tag),
-            free.eq(sweeping & looked & ~(self.busy & (self.busy_tag == self.tag))),
+            age.addr.eq(tag),
+            free.eq(sweeping & looked & ~(self.busy & (self.busy_tag == tag))),
             due.eq(old & ((waiting & ~self.disable) | quarantined)),
             step.eq(free & (expires | recovers | ~due)),
             self.expire.eq(free & expires),
             self.recover.eq(free & recovers),
-            store.addr.eq(self.tag),
+            store.addr.eq(tag),
             store.en.eq(step),
             store.data.eq(Mux(is_new, 0, Mux(old, self._ticks - 1, age.data + 1))),
         ]
@@ -102,14 +104,16 @@ class TagTimer(Component):
             expires.eq(free & ~step & waits),
             recovers.eq(free & ~step & rests),
         ]
+        m.d.sync += new.eq(
+            (new & ~Mux(step, here, 0))
+            | Mux(self.expire, here, 0)
+            | Mux(self.start, self.start_at, 0)
+        )
         with m.If(step):
             m.d.sync += [
-                self.tag.eq(self.tag + 1),
+                tag.eq(tag + 1),
                 here.eq(here.rotate_left(1)),
-                new.eq((new & ~here) | Mux(self.expire, here, 0)),
             ]
-            with m.If(self.tag == self._tags - 1):
+            with m.If(tag == self._tags - 1):
                 m.d.sync += sweeping.eq(0)
-        with m.If(self.start):
-            m.d.sync += new.bit_select(self.start_tag, 1).eq(1)
         return m

@@ -88,7 +88,7 @@ class WorkQueues(Component):
         m.submodules.groups = groups = GroupTable(config)
         self._store(m, portals, dispatch)
         self._share_bus(m, table, groups)
-        self._place(m, portals, dispatch, table)
+        self._place(m, portals, dispatch, ledger, table)
         self._take_turns(m, dispatch, ledger, table, groups)
         ringing = self._ring(m, portals, dispatch, ledger, table)
 
@@ -146,19 +146,22 @@ class WorkQueues(Component):
         """Slots for descriptors, and a bit beside each for the kind of portal."""
         config = self._config
         beats = config.queue_slots * DESCRIPTOR_BYTES // config.beat_bytes
-        # A slot that is being filled holds nothing that Dispatch looks at.
+        # A slot that is being filled holds nothing that Dispatch looks at, and is filled when the
+        # ledger hears of it.
         m.submodules.slots = slots = BlockMemory(beats, config.data_width)
         m.submodules.kinds = kinds = BlockMemory(config.queue_slots, 1)
-        m.d.comb += [
+        m.d.sync += [
             slots.write.eq(portals.slot_write),
             slots.write_address.eq(portals.slot_address),
             slots.write_data.eq(portals.slot_data),
-            slots.read.eq(1),
-            slots.read_address.eq(dispatch.slot_address),
-            dispatch.slot_data.eq(slots.read_data),
             kinds.write.eq(portals.slot_write),
             kinds.write_address.eq(portals.tail),
             kinds.write_data.eq(portals.slot_ims),
+        ]
+        m.d.comb += [
+            slots.read.eq(1),
+            slots.read_address.eq(dispatch.slot_address),
+            dispatch.slot_data.eq(slots.read_data),
             kinds.read.eq(1),
             kinds.read_address.eq(dispatch.head),
             dispatch.slot_ims.eq(kinds.read_data),
@@ -186,7 +189,7 @@ class WorkQueues(Component):
             ),
         ]
 
-    def _place(self, m, portals, dispatch, table):
+    def _place(self, m, portals, dispatch, ledger, table):
         """Give every queue its slots, and follow its descriptors through them."""
         m.submodules.rings = rings = Rings(self._config)
         m.d.comb += [
@@ -195,7 +198,7 @@ class WorkQueues(Component):
             rings.base.eq(self.control.base),
             rings.size.eq(table.query_entry.size),
             rings.tail_queue.eq(portals.queue),
-            rings.fill.eq(portals.fill),
+            rings.fill.eq(ledger.enter),
             portals.tail.eq(rings.tail),
             rings.head_queue.eq(dispatch.queue),
             rings.drop.eq(dispatch.leave),

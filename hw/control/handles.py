@@ -9,7 +9,7 @@ from ..interrupts.records import Vector
 from ..regs import Config
 
 PER_WORD = 32
-"""Handles in a word of the memory."""
+"""Handles in a word of the memory, if there are as many as vectors in the host's memory."""
 
 
 class HandleRequest(data.Struct):
@@ -25,7 +25,8 @@ class Handles(Component):
     A handle is the index of its table entry. Asking again for the same one succeeds.
 
     **Timing**: an answer comes 2 clocks after the request. After reset and after ``clear`` all
-    handles are forgotten, :data:`PER_WORD` per clock; requests wait for that.
+    handles are forgotten, one per clock, or :data:`PER_WORD` if there are so many; requests wait
+    for that.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ class Handles(Component):
 
     def __init__(self, config: Config):
         self._ims = max(config.ims_vectors, config.host_vectors)
-        self._words = -(-(self._ims + config.msix_vectors) // PER_WORD)
+        self._per_word = PER_WORD if config.host_vectors else 1
+        self._words = -(-(self._ims + config.msix_vectors) // self._per_word)
         super().__init__(
             {
                 "i": In(stream.Signature(HandleRequest)),
@@ -59,11 +61,11 @@ class Handles(Component):
     def elaborate(self, platform):
         m = Module()
         # What is read while its place is written is looked at by nobody.
-        m.submodules.given = given = BlockMemory(self._words, PER_WORD)
-        vector, bits = self.i.p.vector, (PER_WORD - 1).bit_length()
-        place = Signal(range(self._words * PER_WORD))
+        m.submodules.given = given = BlockMemory(self._words, self._per_word)
+        vector, bits = self.i.p.vector, (self._per_word - 1).bit_length()
+        place = Signal(range(self._words * self._per_word))
         inside, above = place[:bits], place[bits:]
-        bit = (1 << inside)[:PER_WORD]
+        bit = (1 << inside)[: self._per_word]
         m.d.comb += [
             place.eq(Mux(vector.ims, vector.index, vector.index + self._ims)),
             given.read.eq(1),

@@ -138,6 +138,7 @@ class Engine(Component):
             front.settings.eq(self.settings),
             front.cancel.eq(execute.cancel),
             finish.job.eq(job),
+            finish.wait.eq(execute.lags),
             batch.header.eq(intake.batch),
             batch.done.eq(tail.done & ended.member),
             batch.failed.eq(~ended.good),
@@ -158,12 +159,13 @@ class Engine(Component):
 
     def _order_writes(self, m, execute, finish, tail):
         """A completion record goes before all that is executed after its descriptor."""
-        write = self.o_write
-        with m.If(finish.active):
+        write, recording = self.o_write, Signal()
+        m.d.comb += recording.eq(finish.active & ~execute.lags)
+        with m.If(recording):
             m.d.comb += write.payload.eq(finish.o_write.payload)
         with m.Else():
             m.d.comb += write.payload.eq(execute.o_write.payload)
-        for source, turn in ((finish.o_write, finish.active), (execute.o_write, ~finish.active)):
+        for source, turn in ((finish.o_write, recording), (execute.o_write, ~recording)):
             with m.If(turn & ~(source.p.first & tail.full)):
                 m.d.comb += [write.valid.eq(source.valid), source.ready.eq(write.ready)]
         m.d.comb += tail.started.eq(write.valid & write.ready & write.p.first)

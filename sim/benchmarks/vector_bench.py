@@ -12,6 +12,9 @@ from ..bench.cocotb_side import bench, parameters, progress, seed
 from ..host.rtl_transport import RtlTransport
 
 SAMPLES = 25
+SETTLE_CYCLES = 2000
+"""Clocks until nothing of the last allocations is under way any more."""
+
 WORKERS = 32
 """Tasks that allocate at once, between one number of vectors in use and the next."""
 
@@ -50,6 +53,7 @@ class Ledger:
 
     async def measure(self) -> Cost:
         """Free any one vector and allocate another, several times, with nothing else going on."""
+        await self._transport.sleep(SETTLE_CYCLES)
         spent: dict[str, list[int]] = {}
         for _ in range(SAMPLES):
             for name, work in (("free", self._free), ("alloc", self._allocate)):

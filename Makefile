@@ -8,7 +8,7 @@ READY := .venv/ready
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench synth soak bitstream generate clean preflight
+.PHONY: help setup demo test bench synth soak crowd bitstream generate clean preflight
 
 help:
 	@echo "make demo    run the device: thousands of vectors on the RTL, with a report"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench   measure latency, rates and efficiency in clocks of the RTL"
 	@echo "make synth   measure area and clock on an ECP5"
 	@echo "make soak    let everything happen at once, for as long as you like"
+	@echo "make crowd   fill the device with host tenants and guests, while their vectors churn"
 	@echo "make bitstream BOARD=name  build what a board is loaded with"
 	@echo "make generate  rewrite the C header and the tables in the documentation"
 	@echo "make clean   remove what was built; the next run sets up .venv anew"
@@ -46,6 +47,9 @@ synth: setup
 
 soak: setup
 	@$(RUN) -m boards.cli soak $(ARGS)
+
+crowd: setup
+	@$(RUN) -m boards.cli crowd $(ARGS)
 
 bitstream: setup
 	@$(RUN) -m boards.cli build $(or $(BOARD),$(error make bitstream BOARD=name, one of those that .venv/bin/tocsin boards lists)) $(ARGS)

@@ -7,10 +7,12 @@ from typing import Any
 from rich.table import Table
 
 from sim.benchmarks.figures import GOALS, PAYLOADS, measure, missed
+from sim.benchmarks.report import vector_table, write_page
 
 from .show import Report, console, stages
 
 OUTPUT = Path("build/bench.json")
+PICTURE = Path("build/bench.html")
 
 
 def play(events: int) -> int:
@@ -26,10 +28,12 @@ def play(events: int) -> int:
     console.print(table(figures, events))
     console.print(host_memory(figures))
     console.print(costs(figures))
+    console.print(vector_table(figures["vector_costs"]))
+    write_page(PICTURE, figures["vector_costs"])
     wrong = missed(figures)
     for sentence in wrong:
         console.print(f"[red]✗[/] {sentence}")
-    console.print(f"Figures: {OUTPUT}")
+    console.print(f"Figures: {OUTPUT}  Pictures: {PICTURE}")
     return 1 if wrong else 0
 
 

@@ -16,7 +16,7 @@ from hw.regs.config import IMS_MAX
 from hw.regs.document import c_header, markdown
 
 from . import generated
-from .options import BoardName, Whole, need_room_for_results
+from .options import SEED, BoardName, Whole, need_room_for_results
 from .tools import ToolError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ click.rich_click.COMMAND_GROUPS = {
     "tocsin": [
         {"name": "See it work", "commands": ["demo", "compare"]},
         {"name": "Measure it", "commands": ["bench", "synth"]},
-        {"name": "Wear it out", "commands": ["soak"]},
+        {"name": "Wear it out", "commands": ["soak", "crowd"]},
         {"name": "Put it on a board", "commands": ["boards", "build", "program"]},
         {"name": "Take it with you", "commands": ["verilog"]},
         {"name": "Look things up", "commands": ["registers", "generate", "version"]},
@@ -68,9 +68,7 @@ def tocsin() -> None:
     show_default=True,
     help="Memory moves by each ADI.",
 )
-@click.option(
-    "--seed", type=Whole(0, 2**31 - 1), default=1, show_default=True, help="Of everything random."
-)
+@SEED
 @click.option("--model", is_flag=True, help="Use the functional model: seconds, but no clocks.")
 @click.option("--waves", is_flag=True, help="Write a waveform of the RTL (large, and slow).")
 @click.option(
@@ -166,9 +164,7 @@ def demo(
     show_default=True,
     help="Vectors of an ADI where all are claimed at probe.",
 )
-@click.option(
-    "--seed", type=Whole(0, 2**31 - 1), default=1, show_default=True, help="Of everything random."
-)
+@SEED
 def compare(adis: int, cpus: int, share: int, seed: int) -> None:
     """
     See what message storage and late allocation are worth.
@@ -207,7 +203,8 @@ def bench(events: int) -> None:
     Measure latency, rates and efficiency, in clocks of the RTL.
 
     From event to message, and to the wire; messages and permission checks per clock; DMA payload
-    beats over busy beats; TLPs for a vector allocated and freed. Writes `build/bench.json`.
+    beats over busy beats; TLPs and clocks for a vector allocated and freed, with 1 to 16,000 in
+    use. Writes `build/bench.json`, and a picture of the last into `build/bench.html`.
     """
     from .bench import play
 
@@ -239,9 +236,7 @@ def synth(quick: bool) -> None:
     show_default=True,
     help="Real time; a round that has begun is finished.",
 )
-@click.option(
-    "--seed", type=Whole(0, 2**31 - 1), default=1, show_default=True, help="Of everything random."
-)
+@SEED
 @click.option(
     "--round",
     "only",
@@ -268,6 +263,50 @@ def soak(minutes: int, seed: int, only: int | None, model: bool, waves: bool) ->
         raise click.UsageError("--waves needs --round, and the RTL: leave out --model.")
     need_room_for_results()
     sys.exit(play(minutes, seed, only=only, model=model, waves=waves))
+
+
+@tocsin.command()
+@click.option(
+    "--adis",
+    type=Whole(1, 15_904),
+    default=2500,
+    show_default=True,
+    help="ADIs of the host's own, alive at once.",
+)
+@click.option(
+    "--guests",
+    type=Whole(1, 64),
+    default=16,
+    show_default=True,
+    help="Virtual machines beside them, with three ADIs each.",
+)
+@click.option(
+    "--operations",
+    type=Whole(1, 10_000_000),
+    default=10_000,
+    show_default=True,
+    help="Of the host's tenants, once all are there.",
+)
+@SEED
+@click.option("--model", is_flag=True, help="Use the functional model: no clocks.")
+def crowd(adis: int, guests: int, operations: int, seed: int, model: bool) -> None:
+    """
+    Fill the device with host tenants and guests, and let their vectors churn.
+
+    While all are alive and every bell rings, vectors are allocated and freed, moved between
+    processors, given other messages and masked; guests are moved between queues, and name handles
+    that are not theirs. Each bell is counted at its handler.
+
+    Ends with one line for scripts. Exits with 1 if a bell was lost, doubled or misdirected, a byte
+    is wrong, or anything is still in use when all have left.
+    """
+    from sim.crowd.result import Plan
+
+    from .crowd import play
+
+    plan = Plan(adis=adis, guests=guests, operations=operations, seed=seed)
+    need_room_for_results()
+    sys.exit(play(plan, model=model))
 
 
 @tocsin.command()

@@ -54,6 +54,11 @@ class BoardName(click.ParamType["Board"]):
         return BOARDS[str(value)]
 
 
+SEED = click.option(
+    "--seed", type=Whole(0, 2**31 - 1), default=1, show_default=True, help="Of everything random."
+)
+
+
 def need_room_for_results() -> None:
     """Refuse, before anything is done, where the folder of results cannot be written."""
     folder = Path("build")

@@ -92,10 +92,12 @@ class Vector:
                 await enable_irq(self._system, self.irq)
 
     async def pending(self) -> bool:
-        """Whether an event waits for the mask to clear."""
+        """Whether an event waits for the mask to clear: in the entry, or here if its message was
+        under way when the mask was set."""
         async with self._lock:
             self._refuse_freed()
-            return await self._store.pending(self.index)
+            late = self._system.irq_to_desc(self.irq).pending
+            return late or await self._store.pending(self.index)
 
     async def set_affinity(self, cpus: CpuMask) -> None:
         """Have one of these processors take the interrupt. With remapping the device is not

@@ -68,7 +68,7 @@ class Vectors:
         self._ims_vectors, self._msix_vectors = capabilities.ims_vectors, capabilities.msix_vectors
         self._keep_on_device()
         self._first: Vector | None = None
-        self._live: set[Vector] = set()
+        self._live: dict[Vector, None] = {}
         self._resets = self._allocating = 0
         self._strays_before = self._system.strays
 
@@ -197,7 +197,7 @@ class Vectors:
         except BaseException:
             await self._free(vector)
             raise
-        self._live.add(vector)
+        self._live[vector] = None
         if self.revocable:
             try:
                 vector.handle = await self._commands.execute(Command.REQUEST_HANDLE, vector.index)
@@ -226,7 +226,7 @@ class Vectors:
             await vector._release()
         finally:
             if vector._freed and vector in self._live:
-                self._live.discard(vector)
+                del self._live[vector]
                 await self._free(vector)
 
     async def _free(self, vector: Vector) -> None:

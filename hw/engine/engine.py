@@ -20,6 +20,7 @@ from .execute import Execute
 from .finish import Finish
 from .front import Front, unwanted
 from .intake import Intake
+from .records import Job
 from .tail import Tail
 
 
@@ -127,14 +128,17 @@ class Engine(Component):
                 m.d.sync += getattr(part.abandon, name).eq(getattr(self.abandon, name))
         job, ended = execute.job, tail.ended
         ends_batch = ended.opcode == Opcode.BATCH
-        # Two clocks late; what it has begun by then ends before whoever abandons is told so.
-        m.d.sync += execute.stop.eq(unwanted(m, front.abandon, job))
+        # A clock late as well; Execute is not at it yet when it takes a job.
+        current = Signal(Job)
+        m.d.comb += current.eq(Mux(front.o.ready, front.o.p, job))
+        m.d.sync += execute.stop.eq(unwanted(m, front.abandon, current))
         m.d.comb += [
             decode.user_interrupts.eq(self.user_interrupts),
             decode.pasid_privileged.eq(self.settings.pasid_privileged),
             front.settings.eq(self.settings),
             front.cancel.eq(execute.cancel),
             finish.job.eq(job),
+            finish.wait.eq(execute.lags),
             batch.header.eq(intake.batch),
             batch.done.eq(tail.done & ended.member),
             batch.failed.eq(~ended.good),
@@ -155,12 +159,13 @@ class Engine(Component):
 
     def _order_writes(self, m, execute, finish, tail):
         """A completion record goes before all that is executed after its descriptor."""
-        write = self.o_write
-        with m.If(finish.active):
+        write, recording = self.o_write, Signal()
+        m.d.comb += recording.eq(finish.active & ~execute.lags)
+        with m.If(recording):
             m.d.comb += write.payload.eq(finish.o_write.payload)
         with m.Else():
             m.d.comb += write.payload.eq(execute.o_write.payload)
-        for source, turn in ((finish.o_write, finish.active), (execute.o_write, ~finish.active)):
+        for source, turn in ((finish.o_write, recording), (execute.o_write, ~recording)):
             with m.If(turn & ~(source.p.first & tail.full)):
                 m.d.comb += [write.valid.eq(source.valid), source.ready.eq(write.ready)]
         m.d.comb += tail.started.eq(write.valid & write.ready & write.p.first)

@@ -52,7 +52,10 @@ class Execute(Component):
     i_read : ``In(packet_stream(ReadChunk, data_width))``
     o_write : ``Out(packet_stream(WriteCommand, data_width))``
     o : ``Out(stream.Signature(Result))``
-        One for each job, when all its writes have been handed over and its last token was taken.
+        One for each job, when its last token was taken and all its writes have been handed over,
+        but for the last beat of the last one, perhaps.
+    lags : ``Out(1)``
+        That beat is still on ``o_write``, though its job has been taken from ``o``.
     stop : ``In(1)``
         Abandon the job: write nothing more of it. It may come at any time and lasts until the job
         is over; a write that has begun is finished, and chunks are dropped to the end.
@@ -73,6 +76,7 @@ class Execute(Component):
                 "i_read": In(packet_stream(ReadChunk, config.data_width)),
                 "o_write": Out(packet_stream(WriteCommand, config.data_width)),
                 "o": Out(stream.Signature(Result)),
+                "lags": Out(1),
                 "stop": In(1),
                 "cancel": Out(1),
             }
@@ -94,8 +98,7 @@ class Execute(Component):
         # A beat that is given away, with what it is compared with.
         beat = data.StructLayout({"beat": LaneBeat(width), "offset": 32, "other": width})
         m.submodules.given = self._given = given = Slice(beat)
-        leaves = out.o.ready & out.o.p.last
-        idle = passage.idle & (~out.o.valid | leaves) & ~given.o.valid
+        idle = passage.idle & (~out.o.valid | out.o.p.last) & ~given.o.valid
         connect(m, flipped(self.i), steps.i)
         taken = Signal(Job, reset_less=True)
         m.d.comb += [self.job.eq(taken), steps.job.eq(taken)]
@@ -140,6 +143,10 @@ class Execute(Component):
         result = self._conclude(m, steps, gather, apply, crc)
         with m.If(~self.o.valid):
             m.d.sync += self.o.payload.eq(result)
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += self.lags.eq(out.o.valid & ~out.o.ready)
+        with m.Elif(out.o.ready):
+            m.d.sync += self.lags.eq(0)
         return m
 
     def _move_beats(self, m, steps, passage, differ, apply):

@@ -37,10 +37,13 @@ class Finish(Component):
         What matches has neither record nor report.
     o_write : ``Out(packet_stream(WriteCommand, data_width))``
     o_error : ``Out(stream.Signature(ErrorRecord))``
+    wait : ``In(1)``
+        Something of the job is still to be written.
     o : ``Out(stream.Signature(Ending))``
-        One for each job, valid when its record has been handed over.
+        One for each job, valid when that and its record have been handed over.
     active : ``Out(1)``
-        A job is being finished; its record comes before any other write.
+        A job is being finished; after what is still to be written of it, its record comes before
+        any other write.
     """
 
     def __init__(self, config: Config):
@@ -50,6 +53,7 @@ class Finish(Component):
                 "job": In(Job),
                 "i": In(stream.Signature(Result)),
                 "abandon": In(Abandon(config)),
+                "wait": In(1),
                 "o_write": Out(packet_stream(WriteCommand, config.data_width)),
                 "o_error": Out(stream.Signature(ErrorRecord)),
                 "o": Out(stream.Signature(Ending)),
@@ -98,8 +102,8 @@ class Finish(Component):
                 with m.If(self.o_error.ready):
                     m.next = "OFFER"
             with m.State("OFFER"):
-                m.d.comb += self.o.valid.eq(1)
-                with m.If(self.o.ready):
+                m.d.comb += self.o.valid.eq(~self.wait)
+                with m.If(self.o.valid & self.o.ready):
                     m.d.sync += self.active.eq(0)
                     m.next = "IDLE"
         return m

@@ -144,31 +144,8 @@ class Pack(Component):
     def elaborate(self, platform):
         m = Module()
         beat_dw = self._width // 32
-        m.submodules.request = request = RequestEncoder()
-        m.submodules.completion = completion = CompletionEncoder()
-        m.d.comb += [
-            request.request.eq(self.i_request.p.header),
-            completion.completion.eq(self.i_completion.p.header),
-        ]
-        either = Signal(data.StructLayout({"data": self._width, "last": 1}))
         valid, ready = Signal(), Signal()
-        encoded = Signal(Header)
-        with m.If(self.is_completion):
-            m.d.comb += [
-                valid.eq(self.i_completion.valid),
-                either.data.eq(self.i_completion.p.data),
-                either.last.eq(self.i_completion.p.last),
-                encoded.eq(completion.header),
-                self.i_completion.ready.eq(ready),
-            ]
-        with m.Else():
-            m.d.comb += [
-                valid.eq(self.i_request.valid),
-                either.data.eq(self.i_request.p.data),
-                either.last.eq(self.i_request.p.last),
-                encoded.eq(request.header),
-                self.i_request.ready.eq(ready),
-            ]
+        either, encoded = self._choose(m, valid, ready)
 
         # The input stage holds a beat and, with the first one, the header still to be sent; and
         # how many DWs of payload are left, and whether this is the last beat if there is no tail.
@@ -249,3 +226,29 @@ class Pack(Component):
         with m.If(valid & ready):
             m.d.sync += inside.eq(~either.last)
         return m
+
+    def _choose(self, m, valid, ready):
+        """The beat whose turn it is, and its header as it goes on the wire."""
+        m.submodules.request = request = RequestEncoder()
+        m.submodules.completion = completion = CompletionEncoder()
+        m.d.comb += [
+            request.request.eq(self.i_request.p.header),
+            completion.completion.eq(self.i_completion.p.header),
+        ]
+        beat = Signal(data.StructLayout({"data": self._width, "last": 1}))
+        encoded = Signal(Header)
+
+        def take(source, header):
+            m.d.comb += [
+                valid.eq(source.valid),
+                beat.data.eq(source.p.data),
+                beat.last.eq(source.p.last),
+                encoded.eq(header),
+                source.ready.eq(ready),
+            ]
+
+        with m.If(self.is_completion):
+            take(self.i_completion, completion.header)
+        with m.Else():
+            take(self.i_request, request.header)
+        return beat, encoded

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hw.regs import Config
+from hw.regs.config import IMS_MAX
 
 from ..bench import build, run
 
@@ -12,9 +13,15 @@ Progress = Callable[[int, int, str], None]
 
 PAYLOADS = (128, 256, 512)
 DMA_BYTES = 32_768
+VECTORS_IN_USE = (1, 10, 100, 1_000, 4_000, 10_000, 16_000)
 SEED = 1
 
-HOST_CONFIG = Config(host_vectors=1 << 16)
+TIMEOUT = 3600.0
+"""Seconds for each simulation: the longest allocates 16,000 vectors."""
+
+DEFAULT, LARGE = Config(), Config(ims_vectors=IMS_MAX)
+
+HOST = Config(host_vectors=1 << 16)
 """Of a device whose message storage may lie in the host's memory."""
 
 
@@ -65,12 +72,13 @@ DMA_SHARE = 0.95
 
 @dataclass(frozen=True)
 class Stage:
-    """A simulation, and the name of the design it needs."""
+    """A simulation, and the name and the parameters of the design it needs."""
 
     title: str
     design: str
     module: str
     bench: str
+    config: Config = DEFAULT
 
 
 STAGES = (
@@ -78,11 +86,11 @@ STAGES = (
     Stage("Event and check rates", "event_path", "interrupt_bench", "rates"),
     Stage("DMA writes", "dma_path", "dma_bench", "writes"),
     Stage("DMA reads", "dma_path", "dma_bench", "reads"),
-    Stage("Events, host memory", "host_store", "host_bench", "latencies"),
-    Stage("Traffic, host memory", "host_store", "host_bench", "traffic"),
-    Stage("Vectors", "device", "vector_bench", "vectors"),
+    Stage("Events, host memory", "host_store", "host_bench", "latencies", HOST),
+    Stage("Traffic, host memory", "host_store", "host_bench", "traffic", HOST),
     Stage("Operations", "device", "operation_bench", "operations"),
     Stage("Blocks of 4 KiB", "device", "operation_bench", "blocks"),
+    Stage(f"{VECTORS_IN_USE[-1]:,} vectors", "device", "vector_bench", "vectors", LARGE),
 )
 
 
@@ -96,11 +104,16 @@ def measure(events: int, enter: Callable[[str], Progress]) -> dict[str, Any]:
     enter
         Told of each stage; what it returns is told how far the stage has come.
     """
-    parameters = {"events": events, "payloads": PAYLOADS, "bytes": DMA_BYTES}
+    parameters = {
+        "events": events,
+        "payloads": PAYLOADS,
+        "bytes": DMA_BYTES,
+        "vectors": VECTORS_IN_USE,
+    }
     figures: dict[str, Any] = {}
     for stage in STAGES:
+        config = stage.config
         enter(f"Building {stage.design}")
-        config = HOST_CONFIG if stage.design == "host_store" else Config()
         model = build(_design(stage.design, config), stage.design, key=repr(config))
         found = run(
             model,
@@ -108,6 +121,7 @@ def measure(events: int, enter: Callable[[str], Progress]) -> dict[str, Any]:
             parameters=parameters | {"config": asdict(config)},
             seed=SEED,
             testcase=stage.bench,
+            timeout=TIMEOUT,
             on_progress=enter(stage.title),
         )
         figures |= _dma(stage.bench, found) if stage.design == "dma_path" else found
@@ -160,4 +174,15 @@ def missed(figures: dict[str, Any]) -> list[str]:
             f"block_move_efficiency is {value:.3f}, and should be at least {DMA_SHARE:g} of "
             f"{limit:.3f}"
         )
-    return wrong
+    return wrong + _grown(figures["vector_costs"])
+
+
+def _grown(costs: dict[str, dict[str, dict[str, float]]]) -> list[str]:
+    """Costs of a vector that are higher with many in use than with few."""
+    few, many = min(costs, key=int), max(costs, key=int)
+    return [
+        f"the worst of {name} is {costs[many][name]['worst']:g} with {int(many):,} vectors in "
+        f"use, and should be at most {cost['worst']:g}, as with {int(few):,}"
+        for name, cost in costs[few].items()
+        if costs[many][name]["worst"] > cost["worst"]
+    ]

@@ -1,42 +1,17 @@
 """The result for people: a table, and a page with pictures."""
 
-from html import escape
 from pathlib import Path
 
 import plotly.graph_objects as go
 from rich.table import Table
 
+from .. import pages
+from ..pages import PALE, QUIET
 from .day import SAMPLED
 from .fleet import MINUTE
 from .result import Level, Outcome, Result
 
 COLORS = ("#c8553d", "#d9a441", "#1f5f8b")
-QUIET, PALE = "#5b6770", "#c9d3da"
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>Tocsin: vectors over a day</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; color: #222; }}
-h1 {{ font-weight: 600; }}
-table {{ border-collapse: collapse; }}
-th, td {{ padding: 0.15em 1.5em 0.15em 0; text-align: right; font-variant-numeric: tabular-nums; }}
-th:first-child, td:first-child {{ text-align: left; }}
-.bad {{ color: #c8553d; font-weight: 600; }}
-p.note {{ color: #5b6770; }}
-</style>
-</head>
-<body>
-<h1>Tocsin: vectors over a day</h1>
-<p class="note">{subtitle}</p>
-<table>{rows}</table>
-{errors}
-{figures}
-</body>
-</html>
-"""
 
 
 def subtitle(result: Result) -> str:
@@ -110,20 +85,13 @@ def write_page(path: Path, result: Result) -> None:
 
 def page(result: Result) -> str:
     """The page as HTML."""
-    head = "".join(f"<th>{escape(way.title)}</th>" for way in result.ways)
-    body = "".join(
-        f"<tr><td>{escape(name)}</td>{''.join(f'<td>{value}</td>' for value in values)}</tr>"
-        for name, values in rows(result)
-    )
-    figures = [vectors(result), adis(result)]
-    return PAGE.format(
-        subtitle=escape(subtitle(result)),
-        rows=f"<tr><th></th>{head}</tr>{body}",
-        errors="".join(f'<p class="bad">{escape(sentence)}</p>' for sentence in result.errors),
-        figures="\n".join(
-            figure.to_html(full_html=False, include_plotlyjs=index == 0, div_id=f"figure-{index}")
-            for index, figure in enumerate(figures)
-        ),
+    head = pages.row(("", *(way.title for way in result.ways)), head=True)
+    return pages.page(
+        "Tocsin: vectors over a day",
+        subtitle(result),
+        [head, *(pages.row((name, *values)) for name, values in rows(result))],
+        [vectors(result), adis(result)],
+        result.errors,
     )
 
 
@@ -166,11 +134,5 @@ def _line(
 
 
 def _finish(figure: go.Figure, title: str, unit: str) -> go.Figure:
-    return figure.update_layout(
-        title=title,
-        xaxis={"title": "hour of the day", "dtick": 3, "range": [0, 24]},
-        yaxis_title=unit,
-        template="plotly_white",
-        height=480,
-        font_color=QUIET,
-    )
+    pages.finish(figure, title, "hour of the day", unit)
+    return figure.update_layout(xaxis={"dtick": 3, "range": [0, 24]})

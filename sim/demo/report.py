@@ -1,11 +1,12 @@
 """The result for people: a table, and a page with pictures."""
 
-from html import escape
 from pathlib import Path
 
 import plotly.graph_objects as go
 from rich.table import Table
 
+from .. import pages
+from ..pages import PALE, finish
 from .result import Plan, Result, percentile
 
 VERDICTS = (
@@ -17,33 +18,8 @@ VERDICTS = (
 )
 
 TURNS_SHOWN = 60
-SHADES = ("#1f5f8b", "#c8553d", "#6a994e")
-COLOR, ACCENT, QUIET = "#1f5f8b", "#c8553d", "#5b6770"
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>Tocsin demonstration</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; color: #222; }}
-h1 {{ font-weight: 600; }}
-table {{ border-collapse: collapse; }}
-td {{ padding: 0.15em 1.5em 0.15em 0; vertical-align: top; }}
-td:nth-child(2) {{ text-align: right; font-variant-numeric: tabular-nums; }}
-.bad {{ color: #c8553d; font-weight: 600; }}
-p.note {{ color: #5b6770; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<p class="note">{subtitle}</p>
-<table>{rows}</table>
-{errors}
-{figures}
-</body>
-</html>
-"""
+COLOR, ACCENT = "#1f5f8b", "#c8553d"
+SHADES = (COLOR, ACCENT, "#6a994e")
 
 
 def rows(result: Result, unit: str) -> list[tuple[str, str, bool]]:
@@ -97,18 +73,12 @@ def page(result: Result, plan: Plan, unit: str, where: str) -> str:
     figures = [latency(result, unit), timeline(result, unit), occupancy(result, unit)]
     if result.turns:
         figures += [turns(result, unit), shares(result)]
-    return PAGE.format(
-        title="Tocsin: one bell for every tenant",
-        subtitle=escape(f"{where}; seed {plan.seed}, {plan.workers} operations under way at once"),
-        rows="".join(
-            f'<tr><td>{escape(name)}</td><td class="{"bad" if bad else ""}">{value}</td></tr>'
-            for name, value, bad in rows(result, unit)
-        ),
-        errors="".join(f'<p class="bad">{escape(sentence)}</p>' for sentence in result.errors),
-        figures="\n".join(
-            figure.to_html(full_html=False, include_plotlyjs=index == 0, div_id=f"figure-{index}")
-            for index, figure in enumerate(figures)
-        ),
+    return pages.page(
+        "Tocsin: one bell for every tenant",
+        f"{where}; seed {plan.seed}, {plan.workers} operations under way at once",
+        (pages.row((name, value), bad=bad) for name, value, bad in rows(result, unit)),
+        figures,
+        result.errors,
     )
 
 
@@ -121,7 +91,7 @@ def latency(result: Result, unit: str) -> go.Figure:
             line={"dash": "dot", "color": ACCENT},
             annotation_text=name,
         )
-    return _finish(figure, "From completion record to bell", unit, "bells")
+    return finish(figure, "From completion record to bell", unit, "bells")
 
 
 def timeline(result: Result, unit: str) -> go.Figure:
@@ -142,7 +112,7 @@ def timeline(result: Result, unit: str) -> go.Figure:
             annotation_text="above: replacements",
             annotation_position="top left",
         )
-    return _finish(figure, "Bells", unit, "ADI, in order of creation")
+    return finish(figure, "Bells", unit, "ADI, in order of creation")
 
 
 def occupancy(result: Result, unit: str) -> go.Figure:
@@ -160,7 +130,7 @@ def occupancy(result: Result, unit: str) -> go.Figure:
         annotation_text="where MSI-X ends (2048)",
         annotation_position="bottom right",
     )
-    return _finish(figure, "Vectors allocated", unit, "vectors")
+    return finish(figure, "Vectors allocated", unit, "vectors")
 
 
 def turns(result: Result, unit: str) -> go.Figure:
@@ -178,9 +148,9 @@ def turns(result: Result, unit: str) -> go.Figure:
             marker_color=SHADES[number % len(SHADES)],
             hovertemplate=f"%{{x}} {unit}<extra>{sharer.name}</extra>",
         )
-    figure.update_layout(barmode="overlay")
+    figure.update_layout(barmode="overlay", showlegend=False)
     title = f"Three tenants on one engine: {len(shown)} turns of {len(result.turns)}"
-    return _finish(figure, title, unit, "")
+    return finish(figure, title, unit, "")
 
 
 def shares(result: Result) -> go.Figure:
@@ -188,22 +158,10 @@ def shares(result: Result) -> go.Figure:
     names = [f"{sharer.name}, priority {sharer.priority}" for sharer in result.sharers]
     figure = go.Figure()
     for label, color, values in (
-        ("turns promised", "#c9d3da", [sharer.promised for sharer in result.sharers]),
+        ("turns promised", PALE, [sharer.promised for sharer in result.sharers]),
         ("turns had", COLOR, [sharer.turns for sharer in result.sharers]),
         ("engine time", ACCENT, [sharer.time for sharer in result.sharers]),
     ):
         figure.add_bar(name=label, x=names, y=values, marker_color=color)
-    _finish(figure, "How the engine was shared", "", "share")
-    return figure.update_layout(showlegend=True, yaxis_tickformat=".0%")
-
-
-def _finish(figure: go.Figure, title: str, x: str, y: str) -> go.Figure:
-    return figure.update_layout(
-        title=title,
-        xaxis_title=x,
-        yaxis_title=y,
-        template="plotly_white",
-        showlegend=False,
-        height=420,
-        font_color=QUIET,
-    )
+    finish(figure, "How the engine was shared", "", "share")
+    return figure.update_layout(yaxis_tickformat=".0%")

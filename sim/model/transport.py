@@ -26,7 +26,7 @@ from .tlp import (
 Result = TypeVar("Result")
 
 ROUTING_ID = 0x0100
-"""Bus 1, device 0, function 0."""
+"""Bus 1, device 0, function 0; further devices of a machine are on buses 2, 3, …"""
 
 REQUESTER = 0x0000
 BAR0_BASE = 0x40_0000_0000
@@ -54,6 +54,8 @@ class ModelTransport:
         go first, and each request and each tick gives the device ``steps_per_request`` steps.
     steps_per_request
         How far the device gets with each request.
+    beside
+        Another device: this one is in the same machine, and has the same time.
 
     Members
     -------
@@ -70,16 +72,22 @@ class ModelTransport:
         seed: int = 0,
         shuffle: bool = False,
         steps_per_request: int = 2,
+        beside: "ModelTransport | None" = None,
     ):
         self.config = config or Config()
-        self.platform = platform or Platform(self.config.message_window)
-        self.device = Device(self.config, PlatformHost(self.platform, ROUTING_ID))
+        if beside is not None:
+            platform = beside.platform
+        self.platform: Platform = platform or Platform(self.config.message_window)
+        self._devices: list[ModelTransport] = beside._devices if beside is not None else []
+        self._devices.append(self)
+        self._routing_id = ROUTING_ID * len(self._devices)
+        self.device = Device(self.config, PlatformHost(self.platform, self._routing_id))
         self._random = random.Random(seed)
         self._shuffle = shuffle
         self._steps = steps_per_request
         self._requests = 0
         self._tag = 0
-        self._clock = Clock(self._advance)
+        self._clock: Clock = beside._clock if beside is not None else Clock(self._advance_all)
         self._bars: dict[int, tuple[int, int]] = {}
         self._enumerate()
 
@@ -87,22 +95,22 @@ class ModelTransport:
 
     def _enumerate(self) -> None:
         """Assign BARs as firmware would; these requests are not counted."""
-        base = BAR0_BASE
+        base = BAR0_BASE * len(self._devices)
         for bar in (0, 2):
             offset = 0x10 + 4 * bar
             for half in (0, 4):
-                self._send(config_write(offset + half, 0xFFFF_FFFF, destination=ROUTING_ID))
+                self._send(config_write(offset + half, 0xFFFF_FFFF, destination=self._routing_id))
             low, high = (self._config(offset + half) for half in (0, 4))
             size = (~(high << 32 | low & ~0xF) & (1 << 64) - 1) + 1
             base = -(-base // size) * size
-            self._send(config_write(offset, base & 0xFFFF_FFFF, destination=ROUTING_ID))
-            self._send(config_write(offset + 4, base >> 32, destination=ROUTING_ID))
+            self._send(config_write(offset, base & 0xFFFF_FFFF, destination=self._routing_id))
+            self._send(config_write(offset + 4, base >> 32, destination=self._routing_id))
             self._bars[bar] = (base, size)
             base += size
         self._requests = 0
 
     def _config(self, offset: int) -> int:
-        answer = self._send(config_read(offset, destination=ROUTING_ID))
+        answer = self._send(config_read(offset, destination=self._routing_id))
         assert answer is not None
         return int.from_bytes(answer.payload, "little")
 
@@ -131,6 +139,11 @@ class ModelTransport:
             worked = device.step(self._random.choice(ready)) or worked
         return worked or not device.idle
 
+    def _advance_all(self) -> bool:
+        """The same for every device of the machine."""
+        worked = [each._advance() for each in self._devices]
+        return any(worked)
+
     async def _pass(self) -> None:
         """A request takes time, and lets others act."""
         self._clock.touch()
@@ -148,7 +161,7 @@ class ModelTransport:
     @property
     def requester_id(self) -> int:
         """With which the function sends its requests."""
-        return ROUTING_ID
+        return self._routing_id
 
     @property
     def requests(self) -> int:
@@ -159,7 +172,7 @@ class ModelTransport:
         """Read 1, 2 or 4 aligned bytes of configuration space; all ones if nobody answers."""
         _aligned(offset, size, (1, 2, 4))
         await self._pass()
-        answer = self._send(config_read(offset, size, destination=ROUTING_ID, tag=self._tag))
+        answer = self._send(config_read(offset, size, destination=self._routing_id, tag=self._tag))
         if answer is None or answer.status is not Status.SUCCESS:
             return (1 << 8 * size) - 1
         low = offset & 3
@@ -169,7 +182,7 @@ class ModelTransport:
         """Write 1, 2 or 4 aligned bytes of configuration space."""
         _aligned(offset, size, (1, 2, 4))
         await self._pass()
-        self._send(config_write(offset, value, size, destination=ROUTING_ID, tag=self._tag))
+        self._send(config_write(offset, value, size, destination=self._routing_id, tag=self._tag))
 
     def bar_bytes(self, bar: int) -> int:
         """Size of a BAR (0 or 2), or 0 if there is none."""

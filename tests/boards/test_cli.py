@@ -44,6 +44,8 @@ def run(capfd, *arguments):
         (["compare", "--share", "9"], "--share takes a whole number from 1 to 8, not '9'."),
         (["compare", "--seed", "x"], "--seed takes a whole number from 0"),
         (["compare", "extra"], "unexpected extra argument"),
+        (["crowd", "--guests", "0"], "--guests takes a whole number from 1 to 64, not '0'."),
+        (["crowd", "--adis", "15904", "--guests", "64"], "1 to 15520 ADIs beside 64 guests"),
         (["bench", "--events", "0"], "--events takes a whole number from 100"),
         (["synth", "now"], "unexpected extra argument"),
         (["registers", "--yaml"], "No such option"),
@@ -59,7 +61,7 @@ def test_mistake_is_one_sentence_and_exit_code_2(capfd, tmp_path, monkeypatch, a
     assert not list(tmp_path.iterdir()), "nothing is half done"
 
 
-@pytest.mark.parametrize("command", ["demo", "compare", "bench", "synth", "soak"])
+@pytest.mark.parametrize("command", ["demo", "compare", "bench", "synth", "soak", "crowd"])
 def test_place_that_takes_no_results_is_refused_first(capfd, tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "build").write_text("in the way")
@@ -113,7 +115,17 @@ def test_reader_that_leaves_early_is_no_accident(tmp_path):
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["demo"], ["compare"], ["bench"], ["synth"], ["soak"], ["registers"], ["verilog"]],
+    [
+        [],
+        ["demo"],
+        ["compare"],
+        ["bench"],
+        ["synth"],
+        ["soak"],
+        ["crowd"],
+        ["registers"],
+        ["verilog"],
+    ],
 )
 def test_help_names_the_command_and_ends_well(capfd, command):
     code, out, err = run(capfd, *command, "--help")

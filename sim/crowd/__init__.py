@@ -1,0 +1,1 @@
+"""Host tenants by the thousand and guests on one device at once, while their vectors churn."""

@@ -97,12 +97,13 @@ class HostProof(Elaboratable):
         The chosen vector.
     start : Start, optional
         Start from there rather than at reset: a state that a store gets to, and a short way to
-        what is to be shown of a broken one. Then only promises are checked, not what helps to
-        prove them.
+        what is to be shown of a broken one.
+    lemmas : bool
+        Whether to check what helps to prove the promises, beside these.
     """
 
-    def __init__(self, index: int, start: Start | None = None):
-        self.index, self.start = index, start
+    def __init__(self, index: int, start: Start | None = None, *, lemmas: bool = True):
+        self.index, self.start, self._lemmas = index, start, lemmas
         self.store = s = HostStore(CONFIG, GEOMETRY)
         self.ports = [
             s.i_event.valid,
@@ -138,12 +139,14 @@ class HostProof(Elaboratable):
         return m
 
     def _begin(self, start):
-        """Everything was cleared, one entry of all zeros may be cached, and reads be under way."""
+        """Everything was cleared, one entry of PASID 0 may be cached, and reads be under way."""
         s, f = self.store, self.fetches
         s._clear_due._init, s._allowed_before._init = 0, 1
         if start.cached is not None:
             place, tag = start.cached % GEOMETRY.sets, start.cached // GEOMETRY.sets
             self.parts["tags"].words[place]._init = 1 | tag << 1
+            entry = CachedEntry.const({"pasid_enable": 1}).as_bits()
+            self.parts["entries"].words[GEOMETRY.ways * place]._init = entry
             # Every version that the solver may choose was in memory, when this one was read.
             self.live._init = int(start.cached == self.index)
         reads = len(start.reads)
@@ -196,7 +199,7 @@ class HostProof(Elaboratable):
 
     def lemma(self, condition):
         """What only helps the induction."""
-        if self.start is None:
+        if self._lemmas:
             self.module.d.comb += Assert(condition, src_loc_at=1)
 
     # What surrounds the store.

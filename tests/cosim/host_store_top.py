@@ -186,10 +186,9 @@ class HostStoreTop(Component):
                 port.valid.eq(1),
                 port.p.index.eq(self._vector(self._random, cover)),
                 port.p.completion.eq(self._random[30]),
+                cover.eq(cover + COVER_STEP),
                 pause.eq(Mux(self._random[31:34] == 0, self._random[34:40], 0)),
             ]
-            with m.If(self._random[0]):
-                m.d.sync += cover.eq(cover + COVER_STEP)
 
     def _judge(self, m):
         """Is this message one that may leave?"""

@@ -24,10 +24,10 @@ def soak(config: Config, clocks: int, seed: int) -> dict[str, int]:
 
 @pytest.mark.timeout(900)
 def test_every_vector_rings_while_entries_change_fail_and_are_synced():
-    counts = soak(CONFIG, 3_000_000, 1)
+    counts = soak(CONFIG, 6_000_000, 1)
     assert (counts["faults"], counts["owed"]) == (0, 0)
     assert counts["rung"] == 1 << 16
-    assert counts["messages"] > 100_000
+    assert counts["messages"] > 200_000
     assert counts["failures"] > 1000
     assert counts["changes"] > 10_000
     assert counts["checks"] > 10_000

@@ -17,7 +17,6 @@ To make the induction close, it also states what is true inside; each such line 
 """
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from unittest import mock
 
 from amaranth import *
@@ -72,22 +71,6 @@ def contract_memories():
         yield
 
 
-@dataclass(frozen=True)
-class Start:
-    """Where to start.
-
-    Parameters
-    ----------
-    cached
-        The vector whose entry is cached.
-    reads
-        Vectors whose entries are under way; the chosen one holds an event then.
-    """
-
-    cached: int | None = None
-    reads: tuple[int, ...] = ()
-
-
 class HostProof(Elaboratable):
     """The store, its environment, and what has to hold.
 
@@ -95,15 +78,12 @@ class HostProof(Elaboratable):
     ----------
     index : int
         The chosen vector.
-    start : Start, optional
-        Start from there rather than at reset: a state that a store gets to, and a short way to
-        what is to be shown of a broken one.
     lemmas : bool
-        Whether to check what helps to prove the promises, beside these.
+        Whether to state what is true inside as well, which only the induction needs.
     """
 
-    def __init__(self, index: int, start: Start | None = None, *, lemmas: bool = True):
-        self.index, self.start, self._lemmas = index, start, lemmas
+    def __init__(self, index: int, *, lemmas: bool = True):
+        self.index, self._lemmas = index, lemmas
         self.store = s = HostStore(CONFIG, GEOMETRY)
         self.ports = [
             s.i_event.valid,
@@ -125,7 +105,8 @@ class HostProof(Elaboratable):
 
     def elaborate(self, platform):
         self._open()
-        m, s = self.module, self.store
+        m = self.module
+        s = self.store
         m.d.comb += [s.base.eq(BASE), s.count.eq(VECTORS)]
         self._memory(m)
         self._version(m)
@@ -134,30 +115,7 @@ class HostProof(Elaboratable):
         self._look_ups(m)
         self._queue(m)
         self._service(m)
-        if self.start is not None:
-            self._begin(self.start)
         return m
-
-    def _begin(self, start):
-        """Everything was cleared, one entry of PASID 0 may be cached, and reads be under way."""
-        s, f = self.store, self.fetches
-        s._clear_due._init, s._allowed_before._init = 0, 1
-        if start.cached is not None:
-            place, tag = start.cached % GEOMETRY.sets, start.cached // GEOMETRY.sets
-            self.parts["tags"].words[place]._init = 1 | tag << 1
-            entry = CachedEntry.const({"pasid_enable": 1}).as_bits()
-            self.parts["entries"].words[GEOMETRY.ways * place]._init = entry
-            # Every version that the solver may choose was in memory, when this one was read.
-            self.live._init = int(start.cached == self.index)
-        reads = len(start.reads)
-        f._live._init = f._fresh._init = (1 << reads) - 1
-        f._tail._init, self.due._init = reads % 2, reads
-        for k, vector in enumerate(start.reads):
-            f._indices[k]._init = vector
-        if self.index in start.reads:
-            self.live._init = self.may[start.reads.index(self.index)]._init = 1
-            self.owed_other._init = 1
-            self.parts["words"].words[0]._init = 0b010 << 3 * self.index
 
     def _open(self):
         """Elaborate the parts by hand, so that their state has names."""
@@ -191,7 +149,7 @@ class HostProof(Elaboratable):
 
     def _of_mine(self, kind):
         """Numbers of events, checks and syncs may lie beyond the last vector."""
-        return self.store._exists if kind in (Kind.EVENT, Kind.CHECK, Kind.SYNC) else C(1)
+        return self.store._exists if kind in (Kind.EVENT, Kind.CHECK) else C(1)
 
     def promise(self, condition):
         """What users rely on."""
@@ -400,7 +358,7 @@ class HostProof(Elaboratable):
         self.promise(self.open == (syncs | s.o_synced.valid))
         self.lemma(~syncs | ~s.o_synced.valid)
         one = self.works & self.kind[Kind.SYNC] & self.about
-        self.lemma(~one | (self.here & s._exists))
+        self.lemma(~one | self.here)
         # Memory answered with the version because it held it.
         entry, inside = decode_entry(s._raw, CONFIG.message_window)
         good = s._came & (s._status == ReadStatus.SUCCESS) & inside & (entry == version)

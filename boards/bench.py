@@ -26,7 +26,6 @@ def play(events: int) -> int:
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     OUTPUT.write_text(json.dumps(figures, indent=2) + "\n")
     console.print(table(figures, events))
-    console.print(host_memory(figures))
     console.print(costs(figures))
     console.print(vector_table(figures["vector_costs"]))
     write_page(PICTURE, figures["vector_costs"])
@@ -60,27 +59,6 @@ def table(figures: dict[str, Any], events: int) -> Table:
     good = "[green]✓" if value >= 0.95 * limit else "[red]✗"
     text = "Moves of 4 KiB by descriptors, payload 256: the same"
     shown.add_row(text, f"{value:.1%}", f"limit {limit:.1%}", good)
-    return shown
-
-
-def host_memory(figures: dict[str, Any]) -> Table:
-    """Message storage in the host's memory."""
-    shown = Table(title="Message storage in host memory of 1 µs", title_justify="left")
-    shown.add_column("")
-    shown.add_column("measured", justify="right")
-    for text, name in (
-        ("event to message, entry not cached, clocks, worst", "host_miss_cycles"),
-        ("sync of an entry that is being fetched, clocks, worst", "host_sync_during_fetch_cycles"),
-        ("sync of all entries, clocks", "host_sync_all_cycles"),
-    ):
-        shown.add_row(text, f"{figures[name]:g}")
-    for text, name in (
-        ("uniform over four times what is cached", "uniform"),
-        ("Zipf over 65,536 vectors", "zipf"),
-    ):
-        rate, clocks = figures[f"host_hit_rate_{name}"], figures[f"host_event_cycles_{name}"]
-        shown.add_row(f"{text}: events without a read", f"{rate:.1%}")
-        shown.add_row(f"{text}: clocks per event", f"{clocks:.1f}")
     return shown
 
 

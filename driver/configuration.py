@@ -6,16 +6,10 @@ from .discovery import Capabilities
 from .errors import SettingsError
 from .event_log import EventLog
 from .groups import Groups, GroupSettings
-from .host_entries import HostEntries
 from .queues import Queue
 from .registers import Registers
 from .settings import QueueSettings
-from .timeouts import Timeouts
-from .transport import Transport
 from .vectors import Vectors
-
-EXTENSIONS = ("staged_submission", "host_memory_ims")
-"""Bits of EXT_CONTROL."""
 
 
 class Configuration:
@@ -25,37 +19,31 @@ class Configuration:
     ----------
     queues
         All queues of the device.
-
-    Members
-    -------
     event_log
         Its event log, which may be without memory.
     """
 
     def __init__(
         self,
-        transport: Transport,
         registers: Registers,
         capabilities: Capabilities,
-        timeouts: Timeouts,
         vectors: Vectors,
         queues: Sequence[Queue],
+        event_log: EventLog,
     ) -> None:
-        self.event_log = EventLog(transport, registers, capabilities)
         self._registers = registers
         self._capabilities = capabilities
         self._vectors = vectors
         self._queues = queues
+        self._event_log = event_log
         self._groups = Groups(registers, capabilities)
-        self._host_entries = HostEntries(transport, registers, capabilities, timeouts)
-        self._extensions = dict.fromkeys(EXTENSIONS, 0)
+        self._staging = False
 
     def check(
         self,
         chosen: dict[Queue, QueueSettings],
         groups: Sequence[GroupSettings] | None,
         event_log_entries: int,
-        host_vectors: int,
     ) -> None:
         """Refuse what the device would refuse, before anything is written."""
         for item in chosen.values():
@@ -69,18 +57,7 @@ class Configuration:
             )
         if groups is not None:
             self._groups.check(groups, [queue.index for queue in sizes])
-        self.event_log.check(event_log_entries)
-        self._host_entries.check_count(host_vectors)
-        if host_vectors and not self._host_entries.count:
-            self._vectors.refuse_in_use()
-
-    async def set_storage(self, host_vectors: int) -> None:
-        """Have interrupt message storage in host memory, unless it is there or is not to be."""
-        if host_vectors and not self._host_entries.count:
-            await self._host_entries.place(host_vectors)
-            await self._extend("host_memory_ims", True)
-            await self._host_entries.sync_all()
-            self._vectors.keep_in_host_memory(self._host_entries)
+        self._event_log.check(event_log_entries)
 
     async def set_queues(self, chosen: dict[Queue, QueueSettings]) -> None:
         """Give queues their settings, and those that ask for it a vector that tells occupancy."""
@@ -101,28 +78,19 @@ class Configuration:
             await self._groups.configure(chosen, members)
         elif groups is not None:
             raise SettingsError("the device's groups cannot be configured; leave them out")
-        await self.event_log.configure(event_log_entries)
+        await self._event_log.configure(event_log_entries)
         await self._registers.write_fields(
-            "gencfg", user_interrupts=1, event_log=int(self.event_log.enabled)
+            "gencfg", user_interrupts=1, event_log=int(self._event_log.enabled)
         )
         settings = (queue.settings for queue in self._queues)
         staging = any(item is not None and item.staged for item in settings)
-        await self._extend("staged_submission", staging)
-
-    async def _extend(self, name: str, on: bool) -> None:
-        """Turn an extension on or off, and leave the others as they are."""
-        if bool(self._extensions[name]) != on:
-            self._extensions[name] = int(on)
-            await self._registers.write_fields("ext_control", **self._extensions)
-
-    def free(self) -> None:
-        """The device was reset: give back the memory that it used."""
-        self.event_log.free()
-        self._host_entries.free()
+        if staging != self._staging:
+            await self._registers.write_fields("ext_control", staged_submission=int(staging))
+            self._staging = staging
 
     def forget(self) -> None:
         """The device was reset: none of it is there any more."""
-        self.free()
-        self._extensions = dict.fromkeys(EXTENSIONS, 0)
+        self._event_log.free()
+        self._staging = False
         for queue in self._queues:
             queue.forget()

@@ -12,6 +12,7 @@ from .config_space import map_function
 from .configuration import Configuration
 from .discovery import Capabilities, discover
 from .errors import DeviceGone, DeviceHalted, DriverError, ProbeError, SettingsError
+from .event_log import EventLog
 from .function import Function
 from .groups import GroupSettings
 from .queues import Queue
@@ -64,21 +65,22 @@ class Device:
         self._commands = Commands(transport, self._registers, timeouts)
         self._vectors = Vectors(transport, self._commands, found)
         self._adis = Adis(transport, self._commands, self._vectors, timeouts)
+        self._event_log = EventLog(transport, self._registers, found)
+        self._service = Service(
+            transport,
+            self._registers,
+            self._event_log,
+            self._commands.rung,
+            self._report_error,
+            self._adis.revoked,
+        )
         self._closed = False
         self.queues = tuple(
             Queue(index, transport, self._registers, self._commands, found, timeouts, seed)
             for index in range(found.queues)
         )
         self._configuration = Configuration(
-            transport, self._registers, found, timeouts, self._vectors, self.queues
-        )
-        self._service = Service(
-            transport,
-            self._registers,
-            self._configuration.event_log,
-            self._commands.rung,
-            self._report_error,
-            self._adis.revoked,
+            self._registers, found, self._vectors, self.queues, self._event_log
         )
 
     @classmethod
@@ -151,14 +153,12 @@ class Device:
         *,
         groups: Sequence[GroupSettings] | None = None,
         event_log_entries: int = 0,
-        host_vectors: int = 0,
     ) -> list[Queue]:
         """Configure queues 0, 1, … as given, enable the device, and enable these queues.
 
         Without ``settings``, queues are taken as somebody else has configured them (a virtual
         device's). Dedicated ones stay disabled: :meth:`create_adi` gives them their tenant, and
-        :meth:`driver.queues.Queue.enable` enables one that the host uses itself. With
-        ``host_vectors``, message storage lies in host memory until the next reset.
+        :meth:`driver.queues.Queue.enable` enables one that the host uses itself.
         """
         if settings is None:
             settings = [await queue.adopt() for queue in self.queues]
@@ -166,8 +166,7 @@ class Device:
             raise SettingsError(f"the device has {len(self.queues)} queues, not {len(settings)}")
         queues = list(self.queues[: len(settings)])
         chosen = dict(zip(queues, settings, strict=True))
-        self._configuration.check(chosen, groups, event_log_entries, host_vectors)
-        await self._configuration.set_storage(host_vectors)
+        self._configuration.check(chosen, groups, event_log_entries)
         await self._configuration.set_queues(chosen)
         await self.enable(groups=groups, event_log_entries=event_log_entries)
         for queue, item in chosen.items():
@@ -204,11 +203,6 @@ class Device:
         """Nothing rings after this; see :meth:`driver.vectors.Vectors.release`."""
         await self._vectors.release(vector)
 
-    async def sync_vectors(self) -> None:
-        """Have the device read entries in host memory anew: those that failed are tried again."""
-        self._refuse_closed()
-        await self._vectors.sync()
-
     def free_vectors(self, table: VectorTable | None = None) -> int:
         """How many vectors can still be allocated."""
         return self._vectors.free(table)
@@ -241,7 +235,7 @@ class Device:
             await self.command(Command.RESET_DEVICE)
             await self._service.settle()
             await self._vectors.disown()
-            self._configuration.free()
+            self._event_log.free()
         except DriverError:
             await self.function_level_reset()
             return

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 
 from hw.regs.bar0 import (
+    EXTENSION,
+    EXTENSION_TYPE,
+    EXTENSION_VERSION,
     GROUP_CONFIG_BYTES,
     REGISTERS,
     TABLE_UNIT,
@@ -10,7 +13,6 @@ from hw.regs.bar0 import (
 from hw.regs.bar2 import PAGE_BYTES, PORTALS_PER_QUEUE
 from hw.regs.commands import Command, DeviceState
 from hw.regs.config import IMS_UNIT
-from hw.regs.extension import EXTENSION, EXTENSION_TYPE, EXTENSION_VERSION
 
 from .config_space import SIOV_NAME, FunctionMap, MsixPlace
 from .errors import DeviceGone, ProbeError
@@ -48,8 +50,6 @@ class Capabilities:
         Major and minor number of the programming model.
     ims_vectors, msix_vectors
         Entries of the two tables; a virtual device has none of the first.
-    host_vectors
-        Entries that interrupt message storage can have in host memory; 0 if it cannot lie there.
     ims_offset, msix_offset, pba_offset, permission_offset
         Where the tables, the pending bits and the MSI-X permissions are.
     window
@@ -90,7 +90,6 @@ class Capabilities:
     version: tuple[int, int]
     ims_vectors: int
     msix_vectors: int
-    host_vectors: int
     ims_offset: int
     msix_offset: int
     pba_offset: int
@@ -176,7 +175,6 @@ async def _discover(transport: Transport, registers: Registers, where: FunctionM
         version=(version["major"], version["minor"]),
         ims_vectors=ims,
         msix_vectors=where.msix.vectors,
-        host_vectors=_host_vectors(page),
         ims_offset=offsets["ims"] * TABLE_UNIT,
         msix_offset=where.msix.table_offset,
         pba_offset=where.msix.pba_offset,
@@ -207,18 +205,6 @@ async def _discover(transport: Transport, registers: Registers, where: FunctionM
     _check_tables(found, where.msix, transport.bar_bytes(BAR))
     _check_portals(found.queues, transport.bar_bytes(2))
     return found
-
-
-def _host_vectors(page: dict[str, dict[str, int]]) -> int:
-    """How many vectors can be in host memory."""
-    most = page["ext_host_count"]["most"]
-    if not page["ext_features"]["host_memory_ims"]:
-        return 0
-    if not most:
-        raise ProbeError(
-            "the device contradicts itself: it takes message storage in host memory, of 0 entries"
-        )
-    return most
 
 
 async def _commands(registers: Registers, general: dict[str, int]) -> int:

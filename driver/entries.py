@@ -31,21 +31,6 @@ PURGE_POLLS = 64
 """Reads that a held event gets to leave an entry whose mask was cleared to let it go."""
 
 
-def check_message(capabilities: Capabilities, message: Message) -> None:
-    """Refuse a message that the device would not send."""
-    window = capabilities.window
-    if not window <= message.address < window + WINDOW_BYTES or message.address & 3:
-        raise VectorError(
-            f"the device sends messages only to aligned addresses from {window:#x} to "
-            f"{window + WINDOW_BYTES - 1:#x}; {message.address:#x} is not one"
-        )
-
-
-def ims_control(pasid: int | None) -> int:
-    """The control word of an unmasked entry of message storage that belongs to ``pasid``."""
-    return 0 if pasid is None else CONTROL.pack(pasid_enable=1, pasid=pasid)
-
-
 class Entries:
     """A vector table, by index. :class:`ImsEntries` and :class:`MsixEntries` are the two kinds.
 
@@ -60,7 +45,12 @@ class Entries:
 
     def check(self, message: Message) -> None:
         """Refuse a message that the device would refuse, before anything is written."""
-        check_message(self._capabilities, message)
+        window = self._capabilities.window
+        if not window <= message.address < window + WINDOW_BYTES or message.address & 3:
+            raise VectorError(
+                f"the device sends messages only to aligned addresses from {window:#x} to "
+                f"{window + WINDOW_BYTES - 1:#x}; {message.address:#x} is not one"
+            )
 
     def control(self, pasid: int | None) -> int:
         """The control word of an unmasked entry that belongs to ``pasid``."""
@@ -152,7 +142,9 @@ class ImsEntries(Entries):
         super().__init__(transport, capabilities, capabilities.ims_offset)
 
     def control(self, pasid: int | None) -> int:
-        return ims_control(pasid)
+        if pasid is None:
+            return 0
+        return CONTROL.pack(pasid_enable=1, pasid=pasid)
 
     async def load(self, index: int, message: Message, pasid: int | None) -> None:
         """Write the entry masked, and read it back.

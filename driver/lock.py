@@ -9,9 +9,9 @@ from .transport import Event, Waiting
 class Lock:
     """A lock that is handed over in the order in which it was asked for.
 
-    Use it with ``async with``, or by its two halves. Tasks of a transport switch only where they
-    ``await``, so the bookkeeping in between needs no protection of its own. A task that is
-    cancelled while it waits loses its turn, and nobody else's.
+    Use it with ``async with``. Tasks of a transport switch only where they ``await``, so the
+    bookkeeping in between needs no protection of its own. A task that is cancelled while it waits
+    loses its turn, and nobody else's.
     """
 
     def __init__(self, transport: Waiting) -> None:
@@ -19,8 +19,7 @@ class Lock:
         self._held = False
         self._waiters: deque[Event] = deque()
 
-    async def acquire(self) -> None:
-        """Wait for the lock, and hold it until :meth:`release`."""
+    async def __aenter__(self) -> None:
         if not self._held:
             self._held = True
             return
@@ -32,18 +31,8 @@ class Lock:
             if turn in self._waiters:
                 self._waiters.remove(turn)
             else:
-                self.release()
+                self._hand_over()
             raise
-
-    def release(self) -> None:
-        """Hand it over."""
-        if self._waiters:
-            self._waiters.popleft().set()
-        else:
-            self._held = False
-
-    async def __aenter__(self) -> None:
-        await self.acquire()
 
     async def __aexit__(
         self,
@@ -51,4 +40,10 @@ class Lock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.release()
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._waiters:
+            self._waiters.popleft().set()
+        else:
+            self._held = False

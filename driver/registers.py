@@ -1,8 +1,7 @@
 """BAR0 by register name."""
 
 from hw.regs import Register
-from hw.regs.bar0 import REGISTERS
-from hw.regs.extension import EXTENSION
+from hw.regs.bar0 import EXTENSION, REGISTERS
 
 from .errors import DeviceGone
 from .transport import Transport

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hw.regs.commands import FetchFailure, SoftwareError
+from hw.regs.commands import SoftwareError
 from hw.regs.descriptor import Opcode, Status
 
 
@@ -20,8 +20,7 @@ class ErrorReport:
     batch_index
         Which member of a batch it was; None if it was submitted by itself.
     info, address
-        Interrupt handle or fault address, for errors that have one; for ``ENTRY_FETCH``, see
-        :attr:`entry` and :attr:`failure`.
+        Interrupt handle or fault address, for errors that have one.
     overflow
         Whether more errors followed that were not captured.
     halted
@@ -70,24 +69,8 @@ class ErrorReport:
                 return names(self.code).name
         return f"{self.code:#04x}"
 
-    @property
-    def entry(self) -> int | None:
-        """Which entry of message storage in host memory the device could not get."""
-        if self.code != SoftwareError.ENTRY_FETCH or self.info is None:
-            return None
-        return self.info & 0xFFFF
-
-    @property
-    def failure(self) -> FetchFailure | None:
-        """Why it could not; what it holds stays held until it is synced."""
-        if self.entry is None or self.info is None:
-            return None
-        return FetchFailure(self.info >> 24)
-
     def __str__(self) -> str:
         parts = [self.name]
-        if self.entry is not None and self.failure is not None:
-            parts.append(f"of entry {self.entry}: {self.failure.name}, until its next sync")
         if self.queue is not None:
             parts.append(f"on queue {self.queue}")
         if self.opcode is not None:

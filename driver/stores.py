@@ -1,7 +1,6 @@
 """The device's two vector tables as interrupt chips.
 
 An operation is one of :mod:`driver.entries`, on the entry that is the interrupt's hardware number.
-Message storage in the host's memory is in :mod:`driver.host_store`.
 """
 
 from collections.abc import Iterator
@@ -10,14 +9,12 @@ from contextlib import contextmanager
 from .entries import MASK, Entries, ImsEntries, MsixEntries
 from .errors import VectorError
 from .irq import SIMPLE_DESCS, BusToken, IrqChip, IrqData, MsiDesc, MsiDomainTemplate, MsiFlag
-from .irq.irqdesc import NO_MESSAGE, Operation
+from .irq.irqdesc import NO_MESSAGE
 from .transport import Message
 
 
 class Store:
     """A chip over a table; :attr:`template` makes a domain of it.
-
-    A kind of store says how entries are masked and written.
 
     Members
     -------
@@ -25,16 +22,9 @@ class Store:
         PASIDs by index, for interrupts whose cookie does not carry it: MSI-X has none.
     """
 
-    def __init__(
-        self,
-        name: str,
-        token: BusToken,
-        flags: MsiFlag,
-        *,
-        irq_bus_lock: Operation | None = None,
-        irq_bus_sync_unlock: Operation | None = None,
-    ) -> None:
+    def __init__(self, entries: Entries, name: str, token: BusToken, flags: MsiFlag) -> None:
         self.owners: dict[int, int] = {}
+        self._entries = entries
         self._unreachable = 0
         chip = IrqChip(
             name,
@@ -42,8 +32,6 @@ class Store:
             irq_unmask=self._unmask,
             irq_shutdown=self._shutdown,
             irq_write_msi_msg=self._write_msi_msg,
-            irq_bus_lock=irq_bus_lock,
-            irq_bus_sync_unlock=irq_bus_sync_unlock,
             unlazy=True,
         )
         self.template = MsiDomainTemplate(name, chip, token, SIMPLE_DESCS | flags)
@@ -56,37 +44,6 @@ class Store:
             yield
         finally:
             self._unreachable -= 1
-
-    async def pending(self, index: int) -> bool:
-        """Whether an event waits for the mask of an entry to clear."""
-        raise NotImplementedError
-
-    async def _mask(self, data: IrqData) -> None:
-        raise NotImplementedError
-
-    async def _unmask(self, data: IrqData) -> None:
-        raise NotImplementedError
-
-    async def _shutdown(self, data: IrqData) -> None:
-        raise NotImplementedError
-
-    async def _write_msi_msg(self, data: IrqData, message: Message) -> None:
-        raise NotImplementedError
-
-    def _owner(self, data: IrqData) -> int | None:
-        cookie = _desc(data).icookie
-        return self.owners.get(data.hwirq) if cookie is None else cookie.pasid
-
-
-class DeviceStore(Store):
-    """A chip over a table on the device: an operation has been carried out when it returns."""
-
-    def __init__(self, entries: Entries, name: str, token: BusToken, flags: MsiFlag) -> None:
-        super().__init__(name, token, flags)
-        self._entries = entries
-
-    async def pending(self, index: int) -> bool:
-        return await self._entries.pending(index)
 
     async def _mask(self, data: IrqData) -> None:
         if not self._unreachable:
@@ -123,15 +80,19 @@ class DeviceStore(Store):
             await self._entries.rewrite(data.hwirq, _desc(data).msg, control)
             raise
 
+    def _owner(self, data: IrqData) -> int | None:
+        cookie = _desc(data).icookie
+        return self.owners.get(data.hwirq) if cookie is None else cookie.pasid
 
-class ImsStore(DeviceStore):
-    """Interrupt message storage on the device."""
+
+class ImsStore(Store):
+    """Interrupt message storage."""
 
     def __init__(self, entries: ImsEntries) -> None:
         super().__init__(entries, "IMS", BusToken.PCI_DEVICE_IMS, MsiFlag.PCI_IMS)
 
 
-class MsixStore(DeviceStore):
+class MsixStore(Store):
     """The MSI-X table.
 
     Its messages are written when an interrupt is requested, not when it is allocated as Linux

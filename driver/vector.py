@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Callable
 
+from .entries import Entries
 from .errors import DeviceGone, VectorError
 from .irq import (
     CpuMask,
@@ -57,7 +58,7 @@ class Vector:
         self,
         transport: Transport,
         system: IrqSystem,
-        store: Store,
+        entries: Entries,
         table: VectorTable,
         place: MsiMap,
         pasid: int | None,
@@ -70,7 +71,7 @@ class Vector:
         self.masked = False
         self.bells = 0
         self._system = system
-        self._store = store
+        self._entries = entries
         self._handler = handler
         self._freed = False
         self._lock = Lock(transport)
@@ -97,7 +98,7 @@ class Vector:
         async with self._lock:
             self._refuse_freed()
             late = self._system.irq_to_desc(self.irq).pending
-            return late or await self._store.pending(self.index)
+            return late or await self._entries.pending(self.index)
 
     async def set_affinity(self, cpus: CpuMask) -> None:
         """Have one of these processors take the interrupt. With remapping the device is not
@@ -128,14 +129,14 @@ class Vector:
         name = f"tocsin-{self.table.name.lower()}-{self.index}"
         await request_irq(self._system, self.irq, self._ring, name=name, dev_id=self)
 
-    async def _release(self) -> None:
+    async def _release(self, store: Store) -> None:
         """Silence the device, and take the handler away; from a device that is gone just that."""
         async with self._lock:
             self._refuse_freed()
             try:
                 await free_irq(self._system, self.irq, self)
             except DeviceGone:
-                with self._store.unreachable():
+                with store.unreachable():
                     await free_irq(self._system, self.irq, self)
                 raise
             finally:

@@ -11,8 +11,6 @@ from .commands import Commands
 from .discovery import Capabilities
 from .entries import ImsEntries, MsixEntries
 from .errors import DeviceGone, SettingsError, VectorError, VectorsExhausted
-from .host_entries import HostEntries
-from .host_store import HostStore
 from .irq import (
     IrqError,
     MsiDomainId,
@@ -21,8 +19,6 @@ from .irq import (
     MsiMap,
     PciDev,
     boot,
-    msi_domain_free_irqs_range,
-    msi_remove_device_irq_domain,
     pci_alloc_irq_vectors,
     pci_create_ims_domain,
     pci_free_irq_vectors,
@@ -32,7 +28,7 @@ from .irq import (
     pci_msix_alloc_irq_at,
     pci_msix_free_irq,
 )
-from .stores import ImsStore, MsixStore, Store
+from .stores import ImsStore, MsixStore
 from .transport import Transport
 from .vector import Handler, Vector, VectorTable
 
@@ -63,10 +59,13 @@ class Vectors:
         self._system = boot(transport.machine)
         self._dev = PciDev(self._system, transport, transport.requester_id)
         self._msix = MsixEntries(transport, capabilities)
-        self._ims_store = ImsStore(ImsEntries(transport, capabilities))
-        self._stores: dict[VectorTable, Store] = {VectorTable.MSIX: MsixStore(self._msix)}
-        self._ims_vectors, self._msix_vectors = capabilities.ims_vectors, capabilities.msix_vectors
-        self._keep_on_device()
+        ims = ImsEntries(transport, capabilities)
+        self._entries = {VectorTable.IMS: ims, VectorTable.MSIX: self._msix}
+        self._stores = {VectorTable.IMS: ImsStore(ims), VectorTable.MSIX: MsixStore(self._msix)}
+        self._msix_vectors = capabilities.msix_vectors
+        if MsiFlag.PCI_IMS in self._system.supported_flags:
+            template = self._stores[VectorTable.IMS].template
+            pci_create_ims_domain(self._dev, template, capabilities.ims_vectors)
         self._first: Vector | None = None
         self._live: dict[Vector, None] = {}
         self._resets = self._allocating = 0
@@ -82,38 +81,6 @@ class Vectors:
         for index in range(self._msix_vectors):
             await self._msix.clear(index)
 
-    def refuse_in_use(self) -> None:
-        """Refuse to have message storage elsewhere while vectors are in it."""
-        used = sum(vector.table is VectorTable.IMS for vector in self._live) + self._allocating
-        if used:
-            raise SettingsError(
-                f"{used} vectors are in the message storage on the device; free them before it "
-                f"is kept in host memory"
-            )
-
-    def keep_in_host_memory(self, entries: HostEntries) -> None:
-        """From now on message storage is this table."""
-        self._replace_ims(HostStore(self._transport, entries), entries.count)
-
-    def _keep_on_device(self) -> None:
-        """Message storage is where every reset puts it."""
-        if self._stores.get(VectorTable.IMS) is not self._ims_store:
-            self._replace_ims(self._ims_store, self._ims_vectors)
-
-    def _replace_ims(self, store: Store, vectors: int) -> None:
-        self._stores[VectorTable.IMS] = store
-        if MsiFlag.PCI_IMS in self._system.supported_flags:
-            if MsiDomainId.SECONDARY in self._dev.domains:
-                msi_remove_device_irq_domain(self._dev, MsiDomainId.SECONDARY)
-            pci_create_ims_domain(self._dev, store.template, vectors)
-
-    async def sync(self) -> None:
-        """Have the device read every entry in host memory anew."""
-        store = self._stores[VectorTable.IMS]
-        if not isinstance(store, HostStore):
-            raise SettingsError("no message storage is in host memory; there is nothing to sync")
-        await store.sync_all()
-
     async def own(self, handler: Handler) -> None:
         """Bring MSI-X vector 0 into use, for what the device itself has to say."""
         if not self._dev.msix_enabled:
@@ -128,7 +95,7 @@ class Vectors:
         """Mask vector 0 for good, and give back what is left."""
         if self._first is not None:
             first, self._first = self._first, None
-            await first._release()
+            await first._release(self._stores[VectorTable.MSIX])
         await pci_free_irq_vectors(self._dev)
 
     async def abandon(self) -> None:
@@ -139,15 +106,7 @@ class Vectors:
                 await self.release_all()
                 while self._allocating:
                     await self._transport.sleep(POLL_CYCLES)
-                await self._free_rest()
                 await self.disown()
-        self._keep_on_device()
-
-    async def _free_rest(self) -> None:
-        """Free interrupts that failed to be allocated, and then to be freed: no sync ended."""
-        if domain := self._dev.domains.get(MsiDomainId.SECONDARY):
-            for index in sorted(domain.store):
-                await msi_domain_free_irqs_range(self._dev, MsiDomainId.SECONDARY, index, index)
 
     async def renew_handles(self) -> None:
         """Ask for the handles of all vectors again: the device has revoked them."""
@@ -213,8 +172,8 @@ class Vectors:
     def _vector(
         self, table: VectorTable, place: MsiMap, pasid: int | None, handler: Handler
     ) -> Vector:
-        store = self._stores[table]
-        return Vector(self._transport, self._system, store, table, place, pasid, handler)
+        entries = self._entries[table]
+        return Vector(self._transport, self._system, entries, table, place, pasid, handler)
 
     async def release(self, vector: Vector) -> None:
         """Mask, flush, give back the processor's vector, then the index. 3 requests.
@@ -223,7 +182,7 @@ class Vectors:
         caller has drained the work that could ring it, or does not mind losing its events.
         """
         try:
-            await vector._release()
+            await vector._release(self._stores[vector.table])
         finally:
             if vector._freed and vector in self._live:
                 del self._live[vector]

@@ -8,8 +8,8 @@ from .csr.decoder import CsrDecoder
 from .engine.engines import Engines
 from .flow.arbiter import Arbiter
 from .flow.merge import Merge
-from .host_ims.storage import Storage
 from .interrupts.records import Event
+from .interrupts.store import MessageStore
 from .pcie.completer import Completer
 from .pcie.config_space import ConfigSpace
 from .pcie.receiver import Receiver
@@ -86,7 +86,7 @@ class Device(Component):
         anew = Signal(init=1)
         m.d.sync += anew.eq(self.reset | space.flr)
         function = ResetInserter(anew)
-        m.submodules.store = function(store := Storage(config))
+        m.submodules.store = function(store := MessageStore(config))
         m.submodules.queues = function(queues := WorkQueues(config))
         m.submodules.engines = function(engines := Engines(config))
         m.submodules.control = function(control := Control(config))
@@ -116,11 +116,6 @@ class Device(Component):
         for index, source in enumerate((engines, control, queues)):
             connect(m, source.o_event, events.i[index])
         connect(m, events.o, store.i_event)
-        connect(m, control.o_sync, store.i_sync)
-        connect(m, store.o_synced, control.i_synced)
-        connect(m, store.o_read, engines.i_fetch)
-        connect(m, engines.o_fetched, store.i_read)
-        connect(m, store.o_error, control.i_fetch_error)
         connect(m, control.o_write, engines.i_log)
         connect(m, engines.o_logged, control.i_written)
         connect(m, engines.o_read, requester.i_read)
@@ -156,7 +151,6 @@ class Device(Component):
             store.function_mask.eq(space.settings.function_mask),
             store.bus_master.eq(space.settings.bus_master),
             store.reset_ims.eq(control.reset_ims),
-            store.table.eq(control.table),
             control.store_busy.eq(store.busy | events.o.valid),
             queues.staged.eq(control.staged),
             engines.groups.eq(control.queues.groups),

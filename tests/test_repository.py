@@ -45,7 +45,7 @@ def test_contracts_name_every_room_of_the_gateware():
         if contract["type"] == "forbidden":
             assert others <= set(contract["forbidden_modules"]), contract["name"]
     layers = " ".join(linter["contracts"][-1]["layers"])
-    assert rooms <= set(re.findall(r"[a-z_.]+", layers))
+    assert rooms <= set(re.findall(r"[a-z.]+", layers))
 
 
 def test_host_side_is_typed():

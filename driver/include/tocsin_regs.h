@@ -263,25 +263,6 @@
 #define TOCSIN_EXT_CONTROL                                0x1028
 #define TOCSIN_EXT_CONTROL_STAGED_SUBMISSION_SHIFT        0
 #define TOCSIN_EXT_CONTROL_STAGED_SUBMISSION_MASK         0x1u
-#define TOCSIN_EXT_CONTROL_HOST_MEMORY_IMS_SHIFT          1
-#define TOCSIN_EXT_CONTROL_HOST_MEMORY_IMS_MASK           0x2u
-#define TOCSIN_EXT_HOST_IMS                               0x1030
-#define TOCSIN_EXT_HOST_IMS_PAGE_SHIFT                    12
-#define TOCSIN_EXT_HOST_IMS_PAGE_MASK                     0xfffffffffffff000ull
-#define TOCSIN_EXT_HOST_COUNT                             0x1038
-#define TOCSIN_EXT_HOST_COUNT_VECTORS_SHIFT               0
-#define TOCSIN_EXT_HOST_COUNT_VECTORS_MASK                0x1ffffull
-#define TOCSIN_EXT_HOST_COUNT_MOST_SHIFT                  32
-#define TOCSIN_EXT_HOST_COUNT_MOST_MASK                   0x1ffff00000000ull
-#define TOCSIN_EXT_SYNC                                   0x1040
-#define TOCSIN_EXT_SYNC_INDEX_SHIFT                       0
-#define TOCSIN_EXT_SYNC_INDEX_MASK                        0xffffu
-#define TOCSIN_EXT_SYNC_EVERY_SHIFT                       16
-#define TOCSIN_EXT_SYNC_EVERY_MASK                        0x10000u
-#define TOCSIN_EXT_SYNC_HELD_SHIFT                        30
-#define TOCSIN_EXT_SYNC_HELD_MASK                         0x40000000u
-#define TOCSIN_EXT_SYNC_ACTIVE_SHIFT                      31
-#define TOCSIN_EXT_SYNC_ACTIVE_MASK                       0x80000000u
 
 /* An entry of the MSI-X permission table */
 #define TOCSIN_MSIXPERM_CONTROL                           0x0
@@ -727,14 +708,6 @@
 #define TOCSIN_SOFTWARE_ERROR_COMMAND_WHILE_ACTIVE        0x52
 #define TOCSIN_SOFTWARE_ERROR_QUEUE_FULL                  0x53
 #define TOCSIN_SOFTWARE_ERROR_EVENT_LOG_APPEND            0x54
-#define TOCSIN_SOFTWARE_ERROR_ENTRY_FETCH                 0x80
-
-/* Why an entry could not be had: bits 31:24 of the information with ``ENTRY_FETCH``. */
-#define TOCSIN_FETCH_FAILURE_OUTSIDE_WINDOW               0x0
-#define TOCSIN_FETCH_FAILURE_UNSUPPORTED_REQUEST          0x1
-#define TOCSIN_FETCH_FAILURE_COMPLETER_ABORT              0x2
-#define TOCSIN_FETCH_FAILURE_POISONED                     0x3
-#define TOCSIN_FETCH_FAILURE_TIMEOUT                      0x4
 
 /* GENSTS[1:0]. */
 #define TOCSIN_DEVICE_STATE_DISABLED                      0x0

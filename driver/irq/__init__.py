@@ -33,11 +33,7 @@ from .msi import (
     MsiFlag,
     MsiInstanceCookie,
 )
-from .msi_alloc import (
-    irq_rewrite_msi_msg,
-    msi_domain_free_irqs_range,
-    msi_remove_device_irq_domain,
-)
+from .msi_alloc import irq_rewrite_msi_msg
 from .pci import (
     SIMPLE_DESCS,
     irq_create_affinity_masks,
@@ -90,8 +86,6 @@ __all__ = [
     "irq_rewrite_msi_msg",
     "irq_set_affinity",
     "irq_set_vcpu_affinity",
-    "msi_domain_free_irqs_range",
-    "msi_remove_device_irq_domain",
     "pci_alloc_irq_vectors",
     "pci_create_ims_domain",
     "pci_free_irq_vectors",

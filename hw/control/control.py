@@ -5,7 +5,6 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..csr.bus import CsrSignature
-from ..host_ims.records import FetchError, HostTable, Pending, Sync
 from ..interrupts.records import Event
 from ..pcie.records import Settings, WriteCommand
 from ..queues.abandon import Abandon
@@ -61,11 +60,6 @@ class Control(Component):
         Unprivileged descriptors may ask for interrupts (GENCFG).
     staged : ``Out(1)``
         Portals take descriptors in pieces.
-    table : ``Out(HostTable)``
-        Where entries of interrupt message storage are in the host's memory.
-    o_sync : ``Out(stream.Signature(Sync))``, i_synced : ``In(stream.Signature(Pending))``
-        See :class:`hw.host_ims.host_store.HostStore`.
-    i_fetch_error : ``In(stream.Signature(FetchError))``
     store_busy : ``In(1)``
         Message storage holds a message, or is clearing itself.
     reset_ims : ``Out(1)``
@@ -87,10 +81,6 @@ class Control(Component):
                 "abandon": Out(Abandon(config)),
                 "user_interrupts": Out(1),
                 "staged": Out(1),
-                "table": Out(HostTable),
-                "o_sync": Out(stream.Signature(Sync)),
-                "i_synced": In(stream.Signature(Pending)),
-                "i_fetch_error": In(stream.Signature(FetchError)),
                 "store_busy": In(1),
                 "reset_ims": Out(1),
             }
@@ -117,7 +107,6 @@ class Control(Component):
             runner.start.eq(registers.command_written & ~runner.active),
             runner.command.eq(registers.command),
             runner.settings.eq(self.settings),
-            runner.ims_vectors.eq(Mux(self.table.enable, self.table.count, config.ims_vectors)),
             runner.store_busy.eq(self.store_busy),
             runner.log_busy.eq(log.busy),
             runner.cleared.eq(handles.ready),
@@ -145,8 +134,6 @@ class Control(Component):
         ]
         for name in ("affected", "by_pasid", "pasid"):
             m.d.comb += getattr(self.abandon, name).eq(getattr(runner.queues, name))
-        if config.host_vectors:
-            self._sync(m, registers)
         self._watch_settings(m, runner)
         self._keep_log(m, runner, registers, log)
         self._gather_errors(m, runner, registers, errors, log)
@@ -156,34 +143,6 @@ class Control(Component):
     def _bit(self, value, register, field):
         """A flag of a register."""
         return value[bar0(self._config).register(register)[field].lsb]
-
-    def _sync(self, m, registers):
-        """Entries in the host's memory: where they are, and that one of them has changed."""
-        register = bar0(self._config).register("ext_sync")
-        active, held, sync = Signal(), Signal(), self.o_sync
-        start = registers.sync_written & ~active
-        m.d.comb += [
-            self.table.enable.eq(
-                self._bit(registers.ext_control, "ext_control", "host_memory_ims")
-            ),
-            self.table.page.eq(registers.ext_host_ims[12:]),
-            self.table.count.eq(registers.ext_host_count),
-            registers.sync_status.eq(
-                (held << register["held"].lsb) | (active << register["active"].lsb)
-            ),
-            self.i_synced.ready.eq(1),
-        ]
-        with m.If(sync.ready):
-            m.d.sync += sync.valid.eq(0)
-        with m.If(start & self.table.enable):
-            m.d.sync += [
-                active.eq(1),
-                sync.valid.eq(1),
-                sync.p.index.eq(registers.sync),
-                sync.p.every.eq(registers.sync[register["every"].lsb]),
-            ]
-        with m.If(self.i_synced.valid):
-            m.d.sync += [active.eq(0), held.eq(Value.cast(self.i_synced.p).any())]
 
     def _watch_settings(self, m, runner):
         """Halt when configuration space pulls the ground from under an enabled device."""
@@ -210,11 +169,10 @@ class Control(Component):
 
     def _gather_errors(self, m, runner, registers, errors, log):
         """Errors of all sources, into SWERROR or the event log; a halted device writes nothing."""
-        m.submodules.router = router = ErrorRouter(self._config.host_vectors > 0)
+        m.submodules.router = router = ErrorRouter()
         connect(m, flipped(self.i_queue_error), router.i_queue)
         connect(m, flipped(self.i_engine_error), router.i_engine)
         connect(m, log.o_error, router.i_log)
-        connect(m, flipped(self.i_fetch_error), router.i_fetch)
         connect(m, router.o_register, errors.i)
         connect(m, router.o_log, log.i)
         working = (runner.state == DeviceState.ENABLED) | (runner.state == DeviceState.DRAINING)

@@ -5,7 +5,6 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from ..flow.arbiter import Arbiter
-from ..host_ims.records import FetchError
 from ..queues.records import ErrorRecord
 from ..regs.commands import SoftwareError
 
@@ -26,17 +25,10 @@ class ErrorRouter(Component):
     **Errors**: a ``halt`` or ``refused`` that comes while the one before still waits is not told
     apart from it.
 
-    Parameters
-    ----------
-    has_host
-        Whether interrupt message storage may lie in the host's memory.
-
     Members
     -------
     i_queue, i_engine, i_log : ``In(stream.Signature(ErrorRecord))``
         Errors of the queues, of the engines, of the event log.
-    i_fetch : ``In(stream.Signature(FetchError))``
-        Entries of interrupt message storage that could not be had, if ``has_host``.
     halt : ``In(1)``
         Pulse: configuration space halts the device.
     refused : ``In(1)``
@@ -47,15 +39,13 @@ class ErrorRouter(Component):
         For SWERROR, which never waits, and for the event log.
     """
 
-    def __init__(self, has_host: bool):
-        self._has_host = has_host
+    def __init__(self):
         errors = stream.Signature(ErrorRecord)
         super().__init__(
             {
                 "i_queue": In(errors),
                 "i_engine": In(errors),
                 "i_log": In(errors),
-                "i_fetch": In(stream.Signature(FetchError)),
                 "halt": In(1),
                 "refused": In(1),
                 "logged": In(1),
@@ -66,23 +56,13 @@ class ErrorRouter(Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.merge = merge = Arbiter(ErrorRecord, 4 + self._has_host)
+        m.submodules.merge = merge = Arbiter(ErrorRecord, 4)
         # The event log's own error must pass what waits for the event log.
         m.submodules.join = join = Arbiter(ErrorRecord, 2)
         connect(m, flipped(self.i_queue), merge.i[0])
         connect(m, flipped(self.i_engine), merge.i[1])
         connect(m, flipped(self.i_log), join.i[1])
         connect(m, join.o, flipped(self.o_register))
-        if self._has_host:
-            fetch, fetched = self.i_fetch, merge.i[4]
-            m.d.comb += [
-                fetched.valid.eq(fetch.valid),
-                fetch.ready.eq(fetched.ready),
-                fetched.p.code.eq(SoftwareError.ENTRY_FETCH),
-                fetched.p.info_valid.eq(1),
-                # Which, and above it why.
-                fetched.p.info.eq(Cat(fetch.p.index, C(0, 8), fetch.p.status)),
-            ]
         own = (
             (merge.i[2], SoftwareError.ENABLE_CHANGED, self.halt),
             (merge.i[3], SoftwareError.COMMAND_WHILE_ACTIVE, self.refused),

@@ -8,9 +8,6 @@ from ..flow.block_memory import BlockMemory
 from ..interrupts.records import Vector
 from ..regs import Config
 
-PER_WORD = 32
-"""Handles in a word of the memory, if there are as many as vectors in the host's memory."""
-
 
 class HandleRequest(data.Struct):
     """Ask for a handle, or give one back."""
@@ -25,8 +22,7 @@ class Handles(Component):
     A handle is the index of its table entry. Asking again for the same one succeeds.
 
     **Timing**: an answer comes 2 clocks after the request. After reset and after ``clear`` all
-    handles are forgotten, one per clock, or :data:`PER_WORD` if there are so many; requests wait
-    for that.
+    handles are forgotten, one per clock; requests wait for that.
 
     Parameters
     ----------
@@ -46,9 +42,8 @@ class Handles(Component):
     """
 
     def __init__(self, config: Config):
-        self._ims = max(config.ims_vectors, config.host_vectors)
-        self._per_word = PER_WORD if config.host_vectors else 1
-        self._words = -(-(self._ims + config.msix_vectors) // self._per_word)
+        self._ims = config.ims_vectors
+        self._depth = config.ims_vectors + config.msix_vectors
         super().__init__(
             {
                 "i": In(stream.Signature(HandleRequest)),
@@ -61,33 +56,28 @@ class Handles(Component):
     def elaborate(self, platform):
         m = Module()
         # What is read while its place is written is looked at by nobody.
-        m.submodules.given = given = BlockMemory(self._words, self._per_word)
-        vector, bits = self.i.p.vector, (self._per_word - 1).bit_length()
-        place = Signal(range(self._words * self._per_word))
-        inside, above = place[:bits], place[bits:]
-        bit = (1 << inside)[: self._per_word]
+        m.submodules.given = given = BlockMemory(self._depth, 1)
+        vector = self.i.p.vector
+        place = Signal(range(self._depth))
         m.d.comb += [
             place.eq(Mux(vector.ims, vector.index, vector.index + self._ims)),
             given.read.eq(1),
-            given.read_address.eq(above),
-            given.write_address.eq(above),
+            given.read_address.eq(place),
+            given.write_address.eq(place),
         ]
 
-        sweep = Signal(range(self._words + 1))
-        m.d.comb += self.ready.eq(sweep == self._words)
+        sweep = Signal(range(self._depth + 1))
+        m.d.comb += self.ready.eq(sweep == self._depth)
         with m.FSM():
             with m.State("IDLE"):
                 with m.If(self.i.valid & self.ready):
                     m.next = "LOOK UP"
             with m.State("LOOK UP"):
-                known = (given.read_data & bit).any()
-                m.d.sync += self.o.payload.eq(known | ~self.i.p.release)
+                m.d.sync += self.o.payload.eq(given.read_data | ~self.i.p.release)
                 m.d.comb += [
                     self.i.ready.eq(1),
                     given.write.eq(1),
-                    given.write_data.eq(
-                        Mux(self.i.p.release, given.read_data & ~bit, given.read_data | bit)
-                    ),
+                    given.write_data.eq(~self.i.p.release),
                 ]
                 m.next = "ANSWER"
             with m.State("ANSWER"):

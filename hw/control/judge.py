@@ -57,7 +57,6 @@ class CommandJudge(Component):
                 "enabled": In(config.queues),
                 "plan": Out(Plan),
                 "affected": Out(config.queues),
-                "ims_vectors": In(17),
                 "error": Out(8),
             }
         )
@@ -81,7 +80,7 @@ class CommandJudge(Component):
             "queues_exist": ~(beyond.any() | misplaced),
             "queues_enabled": ~(named & ~self.enabled).any(),
             "index_valid": Mux(
-                ims, index < self.ims_vectors, (index != 0) & (index < config.msix_vectors)
+                ims, index < config.ims_vectors, (index != 0) & (index < config.msix_vectors)
             ),
         }
         return conditions, named, one

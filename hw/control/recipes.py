@@ -123,9 +123,9 @@ RECIPES = {
 }
 
 
-def queue_faults(config: Config, entry, settings, ims_vectors):
+def queue_faults(config: Config, entry, settings):
     """What keeps a queue from being enabled: pairs of a condition and the error (DSA §5.2)."""
-    vectors = Mux(entry.ims, ims_vectors, config.msix_vectors)
+    vectors = Mux(entry.ims, config.ims_vectors, config.msix_vectors)
     shared_without = ~entry.dedicated & ~entry.pasid_enable
     privileged = entry.dedicated & entry.pasid_enable & entry.privileged
     beyond = ((1 << len(entry.mask)) - 1) & ~OPERATIONS_IMPLEMENTED

@@ -14,8 +14,7 @@ from ..regs.capabilities import constants
 from ..regs.schema import Access
 
 _LOCKED = ("gencfg", "evlcfg")
-_IN_HOST_MEMORY = ("ext_host_ims", "ext_host_count")
-_CLEARED = ("gencfg", "genctrl", "evlcfg", "ext_control", *_IN_HOST_MEMORY)
+_CLEARED = ("gencfg", "genctrl", "evlcfg", "ext_control")
 
 
 class Registers(Component):
@@ -36,7 +35,7 @@ class Registers(Component):
         The device is not disabled: GENCFG and EVLCFG ignore writes.
     clear : ``In(1)``
         Pulse: what Reset Device clears takes its reset value.
-    gencfg, genctrl, evlcfg, ext_control, ext_host_ims, ext_host_count : ``Out``
+    gencfg, genctrl, evlcfg, ext_control : ``Out``
         Stored values.
     gensts, cmdstatus : ``In(32)``, swerror : ``In(256)``
         Values to show.
@@ -46,10 +45,6 @@ class Registers(Component):
         Pulse: CMD is written with ``command``; bytes not written are 0.
     error_clear : ``Out(2)``
         Pulses: software clears bit 0 or 1 of SWERROR.
-    sync : ``Out(32)``, sync_written : ``Out(1)``
-        Pulse: EXT_SYNC is written with ``sync``.
-    sync_status : ``In(32)``
-        What EXT_SYNC reads.
     log_start : ``In(1)``
         Pulse: the head of the event log becomes 0.
     log_head : ``Out(16)``, log_tail : ``In(16)``, log_pending : ``In(1)``
@@ -59,7 +54,6 @@ class Registers(Component):
     """
 
     def __init__(self, config: Config):
-        self._has_host = config.host_vectors > 0
         self._space = bar0(config)
         self._constants = constants(config)
         super().__init__(
@@ -71,11 +65,6 @@ class Registers(Component):
                 "genctrl": Out(32),
                 "evlcfg": Out(128),
                 "ext_control": Out(32),
-                "ext_host_ims": Out(64),
-                "ext_host_count": Out(17),
-                "sync": Out(32),
-                "sync_written": Out(1),
-                "sync_status": In(32),
                 "gensts": In(32),
                 "cmdstatus": In(32),
                 "swerror": In(256),
@@ -117,14 +106,6 @@ class Registers(Component):
             "swerror": self.swerror,
         }
 
-        if self._has_host:
-            stored |= {"ext_host_ims": self.ext_host_ims, "ext_host_count": self.ext_host_count}
-            shown |= {
-                "ext_host_ims": self.ext_host_ims,
-                "ext_host_count": self.ext_host_count | self._constants["ext_host_count"],
-                "ext_sync": self.sync_status,
-            }
-
         m.submodules.answer = answer = Answer()
         connect(m, flipped(self.csr), answer.csr)
         # An access stays until it is done, so what is done is known a clock before.
@@ -135,12 +116,9 @@ class Registers(Component):
         m.d.comb += answer.value.eq(
             reduce(or_, (Mux(here[address], value, 0) for address, value in self._words(shown)))
         )
-        locks = dict.fromkeys(_LOCKED, self.locked)
-        if self._has_host:
-            used = self._space.register("ext_control")["host_memory_ims"].lsb
-            locks |= dict.fromkeys(_IN_HOST_MEMORY, self.ext_control[used])
         for name, register in stored.items():
-            self._store(m, name, register, written & ~locks.get(name, Const(0, 1)), here)
+            locked = self.locked if name in _LOCKED else Const(0, 1)
+            self._store(m, name, register, written & ~locked, here)
         with m.If(self.log_start):
             m.d.sync += self.log_head.eq(0)
 
@@ -155,11 +133,6 @@ class Registers(Component):
             self.error_clear.eq(Mux(at("swerror"), access.data & strobe, 0)),
             self.log_acknowledge.eq(at("evlstatus") & (access.data & strobe)[pending]),
         ]
-        if self._has_host:
-            m.d.comb += [
-                self.sync.eq(access.data),
-                self.sync_written.eq(at("ext_sync") & access.strobe[:4].all()),
-            ]
         return m
 
     def _words(self, shown):

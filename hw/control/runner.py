@@ -56,8 +56,6 @@ class CommandRunner(Component):
     settings : ``In(Settings)``
     faults : ``In(DeviceFaults)``
         What is wrong with the configuration of the device.
-    ims_vectors : ``In(17)``
-        Entries of interrupt message storage, where it is.
     store_busy : ``In(1)``
         Message storage holds a message or is clearing itself.
     log_busy : ``In(1)``
@@ -87,7 +85,6 @@ class CommandRunner(Component):
                 "started": Out(1),
                 "settings": In(Settings),
                 "faults": In(DeviceFaults),
-                "ims_vectors": In(17),
                 "store_busy": In(1),
                 "log_busy": In(1),
                 "reset": Out(1),
@@ -114,7 +111,6 @@ class CommandRunner(Component):
         m.d.comb += [
             judge.command.eq(command),
             judge.state.eq(self.state),
-            judge.ims_vectors.eq(self.ims_vectors),
             judge.bus_master.eq(self.settings.bus_master),
             judge.enabled.eq(queues.enabled),
             self.halted.eq(self.state == DeviceState.HALTED),
@@ -212,8 +208,7 @@ class CommandRunner(Component):
             m.next = "OPEN"
         with m.State("OPEN"):
             m.d.comb += queues.open.eq(~self.halted)
-            faults = queue_faults(self._config, queues.entry, self.settings, self.ims_vectors)
-            for fault, error in reversed(faults):
+            for fault, error in reversed(queue_faults(self._config, queues.entry, self.settings)):
                 with m.If(fault):
                     m.d.comb += queues.open.eq(0)
                     m.d.sync += self.error.eq(error)

@@ -93,11 +93,15 @@ class Decode(Component):
 
     def _describe(self, m, words, header, checks):
         """Fill the job; what is registered here has settled long before it is offered."""
-        job = self.o.payload
+        job, config = self.o.payload, self._config
         fields = {f.name: words[f.lsb : f.msb + 1] for f in DESCRIPTOR.fields}
         flags = fields["flags"]
-        expected = Signal(8)
-        m.d.sync += expected.eq(words[where(Opcode.COMPARE, "expected")])
+        table = Mux(header.ims, config.ims_vectors, config.msix_vectors)
+        beyond, expected = Signal(), Signal(8)
+        m.d.sync += [
+            beyond.eq(fields["handle"] >= table),
+            expected.eq(words[where(Opcode.COMPARE, "expected")]),
+        ]
         with m.If(fields["opcode"] == Opcode.CREATE_DELTA):
             m.d.sync += expected.eq(words[where(Opcode.CREATE_DELTA, "expected")])
         m.d.comb += [
@@ -108,6 +112,7 @@ class Decode(Component):
             job.record.eq((flags & Flag.REQUEST_COMPLETION).any()),
             job.record_valid.eq((flags & Flag.COMPLETION_ADDRESS_VALID).any()),
             job.interrupt.eq((flags & Flag.REQUEST_INTERRUPT).any() & ~checks.mute),
+            job.handle_beyond.eq(beyond),
             job.handle.eq(fields["handle"]),
             job.completion_address.eq(fields["completion_address"]),
             job.source.eq(fields["source"]),

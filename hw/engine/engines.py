@@ -43,10 +43,6 @@ class Engines(Component):
     o_done : ``Out(stream.Signature(Done)).array(engines)``
     i_log : ``In(packet_stream(WriteCommand, data_width))``, o_logged : ``Out(stream.Signature(1))``
         Writes of the event log, and the answer to each.
-    i_fetch : ``In(stream.Signature(ReadCommand))``
-    o_fetched : ``Out(packet_stream(ReadChunk, data_width))``
-        Reads of message storage in the host's memory, if there is any. They use no read buffers,
-        and each chunk has to be taken soon.
     groups : ``In``
         Which engines share read buffers: an array of :func:`hw.queues.records.group_shape`.
     o_check, i_verdict, o_event, o_read, i_read, o_write, i_written, o_error, abandon, settings, \
@@ -63,8 +59,6 @@ user_interrupts
                 "o_done": Out(stream.Signature(Done)).array(config.engines),
                 "i_log": In(packet_stream(WriteCommand, width)),
                 "o_logged": Out(stream.Signature(1)),
-                "i_fetch": In(stream.Signature(ReadCommand)),
-                "o_fetched": Out(packet_stream(ReadChunk, width)),
                 "groups": In(data.ArrayLayout(group_shape(config), config.groups)),
                 "o_check": Out(stream.Signature(Check)),
                 "i_verdict": In(stream.Signature(1)),
@@ -83,8 +77,7 @@ user_interrupts
     def elaborate(self, platform):
         m = Module()
         config, count, width = self._config, self._config.engines, self._config.data_width
-        has_host = config.host_vectors > 0
-        reads = Share(ReadCommand, Packet(ReadChunk, width), count + has_host, 2 * config.tags)
+        reads = Share(ReadCommand, Packet(ReadChunk, width), count, 2 * config.tags)
         writes = Share(Packet(WriteCommand, width), unsigned(1), count + 1, WRITES)
         m.submodules.reads, m.submodules.writes = reads, writes
         m.submodules.buffers = buffers = ReadBuffers(config, ReadCommand)
@@ -101,9 +94,6 @@ user_interrupts
             connect(m, flipped(answer), share.i_answer)
         connect(m, events.o, flipped(self.o_event))
         connect(m, errors.o, flipped(self.o_error))
-        if has_host:
-            connect(m, flipped(self.i_fetch), reads.i[count])
-            connect(m, reads.o_answer[count], flipped(self.o_fetched))
         connect(m, flipped(self.i_log), writes.i[count])
         connect(m, writes.o_answer[count], flipped(self.o_logged))
 

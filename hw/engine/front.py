@@ -108,12 +108,16 @@ class Front(Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [permitted.eq(0), ending.eq(self.i_end.valid), gone.eq(doomed)]
-                m.d.sync += [denied.eq(0), batch.eq(sound & (job.opcode == Opcode.BATCH))]
+                beyond = job.interrupt & job.handle_beyond
+                m.d.sync += [
+                    denied.eq(sound & beyond),
+                    batch.eq(sound & ~beyond & (job.opcode == Opcode.BATCH)),
+                ]
                 with m.If(self.i_end.valid):
                     m.next = "PASS"
                 with m.Elif(self.i.valid):
                     m.next = "PASS"
-                    with m.If(job.interrupt & ~doomed):
+                    with m.If(job.interrupt & ~job.handle_beyond & ~doomed):
                         m.next = "ASK"
             with m.State("ASK"):
                 m.d.comb += self.o_check.valid.eq(1)

@@ -19,6 +19,8 @@ class Job(data.Struct):
     record_valid: 1
     #: Ask for the interrupt: the flag is set, and allowed to be.
     interrupt: 1
+    #: ``handle`` is beyond its table.
+    handle_beyond: 1
     handle: 16
     completion_address: 64
     source: 64

@@ -8,7 +8,7 @@ class Vector(data.Struct):
     """An interrupt vector: an entry of one of the two tables."""
 
     #: Entry of the table.
-    index: 16
+    index: 14
     #: 1 for interrupt message storage, 0 for the MSI-X table.
     ims: 1
 
@@ -17,7 +17,7 @@ class Event(data.Struct):
     """Something happened that a vector tells of."""
 
     #: Entry of the table.
-    index: 16
+    index: 14
     #: 1 for interrupt message storage, 0 for the MSI-X table.
     ims: 1
     #: It is the completion of a descriptor, which Ignore silences (DSA §9.2.22, §9.2.28).

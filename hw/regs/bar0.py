@@ -1,13 +1,15 @@
 """BAR0: control registers and tables, in the layout of Intel DSA (DSA §9.2)."""
 
 from .config import Config
-from .extension import EXTENSION_PAGE, extension
 from .schema import Access, Register, Space, Table, bits
 
 RO, RW, RW1C, WO = Access.RO, Access.RW, Access.RW1C, Access.WO
 
 TABLE_UNIT = 0x100
 """The OFFSETS register counts in units of this many bytes (DSA §9.2.7)."""
+
+EXTENSION_PAGE = 0x1000
+"""Where our own registers lie: the page that our DVSEC points at."""
 
 PERFMON_PAGE = 0x2000
 """Reads as zero: a performance monitor without counters (DSA §9.2.25)."""
@@ -248,6 +250,49 @@ REGISTERS = (
     ),
 )
 
+EXTENSION = (
+    Register(
+        "ext_id",
+        EXTENSION_PAGE + 0x00,
+        (bits("15:0", "type"), bits("31:16", "version")),
+        doc="What this page is: type 0x7C05, version 1.",
+    ),
+    Register(
+        "ext_features",
+        EXTENSION_PAGE + 0x08,
+        (bits("0", "staged_submission"), bits("1", "host_memory_ims")),
+        doc="Extensions that this device has; each is off at reset.",
+    ),
+    Register(
+        "ext_window",
+        EXTENSION_PAGE + 0x10,
+        (bits("63:0", "base"),),
+        width=64,
+        doc="Interrupt messages may go to the 1 MiB that starts here.",
+    ),
+    Register(
+        "ext_msix",
+        EXTENSION_PAGE + 0x18,
+        (bits("31:0", "vectors"),),
+        doc="Entries of the MSI-X table.",
+    ),
+    Register(
+        "ext_ims",
+        EXTENSION_PAGE + 0x20,
+        (bits("31:0", "vectors"),),
+        doc="Entries of interrupt message storage.",
+    ),
+    Register(
+        "ext_control",
+        EXTENSION_PAGE + 0x28,
+        (bits("0", "staged_submission", RW, "Portals take descriptors in pieces of 8 bytes."),),
+        doc="Turns extensions on; takes effect at once.",
+    ),
+)
+
+EXTENSION_TYPE = 0x7C05
+EXTENSION_VERSION = 1
+
 MSIX_ENTRY = (
     Register("address", 0, (bits("63:2", "address", RW),), width=64),
     Register("data", 8, (bits("31:0", "data", RW),)),
@@ -426,5 +471,4 @@ def bar0(config: Config) -> Space:
         source="DSA §9.2.28",
     )
     size = max(0x1_0000, 1 << (ims.end - 1).bit_length())
-    registers = REGISTERS + extension(config)
-    return Space("BAR0", size, registers, (msixperm, grpcfg, wqcfg, msix, pba, ims))
+    return Space("BAR0", size, REGISTERS + EXTENSION, (msixperm, grpcfg, wqcfg, msix, pba, ims))

@@ -1,10 +1,9 @@
 """Values of the read-only registers of BAR0, derived from the parameters."""
 
-from .bar0 import PERFMON_PAGE, TABLE_UNIT, bar0
+from .bar0 import EXTENSION_TYPE, EXTENSION_VERSION, PERFMON_PAGE, TABLE_UNIT, bar0
 from .commands import COMMANDS_IMPLEMENTED
 from .config import IMS_UNIT, Config
 from .descriptor import OPERATIONS_IMPLEMENTED
-from .extension import EXTENSION_TYPE, EXTENSION_VERSION
 
 WORK_IN_PROGRESS = 16
 """Descriptors that an engine works on at once."""
@@ -14,7 +13,7 @@ VERSION_MINOR = 0
 
 
 def constants(config: Config) -> dict[str, int]:
-    """Register name to value, for every field of BAR0 that never changes."""
+    """Register name to value, for every register of BAR0 that never changes."""
     space = bar0(config)
     fields: dict[str, dict[str, int]] = {
         "version": {"major": VERSION_MAJOR, "minor": VERSION_MINOR},
@@ -57,14 +56,9 @@ def constants(config: Config) -> dict[str, int]:
         | {"perfmon": PERFMON_PAGE // TABLE_UNIT},
         "cmdcap": {"commands": COMMANDS_IMPLEMENTED},
         "ext_id": {"type": EXTENSION_TYPE, "version": EXTENSION_VERSION},
-        "ext_features": {
-            "staged_submission": 1,
-            "host_memory_ims": int(config.host_vectors > 0),
-        },
+        "ext_features": {"staged_submission": 1},
         "ext_window": {"base": config.message_window},
         "ext_msix": {"vectors": config.msix_vectors},
         "ext_ims": {"vectors": config.ims_vectors},
     }
-    if config.host_vectors:
-        fields["ext_host_count"] = {"most": config.host_vectors}
     return {name: space.register(name).pack(**values) for name, values in fields.items()}

@@ -86,19 +86,6 @@ class SoftwareError(enum.IntEnum):
     COMMAND_WHILE_ACTIVE = 0x52
     QUEUE_FULL = 0x53
     EVENT_LOG_APPEND = 0x54
-    ENTRY_FETCH = 0x80
-    """Ours: an entry of interrupt message storage could not be read from the host's memory."""
-
-
-class FetchFailure(enum.IntEnum):
-    """Why an entry could not be had: bits 31:24 of the information with ``ENTRY_FETCH``."""
-
-    OUTSIDE_WINDOW = 0
-    """It came, but its address is not one that the device sends messages to."""
-    UNSUPPORTED_REQUEST = 1
-    COMPLETER_ABORT = 2
-    POISONED = 3
-    TIMEOUT = 4
 
 
 class DeviceState(enum.IntEnum):

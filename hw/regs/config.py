@@ -29,12 +29,6 @@ class Config:
     msix_vectors
         Entries of the MSI-X table: 2 to 2048, a power of two. The stock Linux driver wants one
         more than there are queues.
-    host_vectors
-        Entries of interrupt message storage that may lie in the host's memory instead: 0 if that is
-        left out, or 16 to 65,536, a power of two.
-    host_cache_entries, host_cache_ways, host_fetches
-        Of those, entries that the device keeps, and how many in each set of its cache; fetches that
-        are under way at a time. Powers of two: 16 to 1024, 1 to 8, 1 to 8.
     queues
         Work queues: 1 to 64.
     queue_slots
@@ -66,10 +60,6 @@ class Config:
 
     ims_vectors: int = 4096
     msix_vectors: int = 64
-    host_vectors: int = 0
-    host_cache_entries: int = 256
-    host_cache_ways: int = 4
-    host_fetches: int = 4
     queues: int = 8
     queue_slots: int = 128
     groups: int = 2
@@ -103,11 +93,6 @@ class Config:
 
         within("ims_vectors", IMS_UNIT, IMS_MAX, multiple=IMS_UNIT)
         within("msix_vectors", 2, MSIX_MAX, power=True)
-        if self.host_vectors:
-            within("host_vectors", 16, 1 << 16, power=True)
-        within("host_cache_entries", 16, 1024, power=True)
-        within("host_cache_ways", 1, 8, power=True)
-        within("host_fetches", 1, 8, power=True)
         within("queues", 1, 64)
         within("queue_slots", 8, 1024, power=True)
         within("groups", 1, 8)

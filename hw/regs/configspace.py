@@ -7,10 +7,9 @@ low bits do not exist.
 
 from dataclasses import dataclass
 
-from .bar0 import bar0
+from .bar0 import EXTENSION_PAGE, bar0
 from .bar2 import bar2_bytes
 from .config import Config
-from .extension import EXTENSION_PAGE
 from .schema import Access, Field, Register, Space, bits
 
 RO, RW, RW1C = Access.RO, Access.RW, Access.RW1C

@@ -7,7 +7,7 @@ shows by comparison.
 import enum
 from collections.abc import Iterable, Iterator
 
-from . import bar0, bar2, commands, descriptor, event_log, extension
+from . import bar0, bar2, commands, descriptor, event_log
 from .config import Config
 from .configspace import DVSEC_TOCSIN, Capability, capabilities
 from .schema import Field, Register
@@ -20,7 +20,7 @@ def markdown(config: Config) -> str:
     space = bar0.bar0(config)
     parts = [
         f"#### BAR0: {space.size_bytes // 1024} KiB of registers and tables",
-        _registers(bar0.REGISTERS + extension.EXTENSION),
+        _registers(space.registers),
         "#### Tables in BAR0",
         _rows(
             ("offset", "table", "entries", "bytes each", "what", "source"),
@@ -118,7 +118,6 @@ def c_header() -> str:
         commands.Command,
         commands.CommandError,
         commands.SoftwareError,
-        commands.FetchFailure,
         commands.DeviceState,
         commands.ResetType,
         commands.QueueState,
@@ -132,7 +131,7 @@ def c_header() -> str:
         _define(name, value)
         for name, value in (
             ("TABLE_UNIT", f"{bar0.TABLE_UNIT:#x}"),
-            ("EXTENSION_TYPE", f"{extension.EXTENSION_TYPE:#x}"),
+            ("EXTENSION_TYPE", f"{bar0.EXTENSION_TYPE:#x}"),
             ("DVSEC_ID", f"{DVSEC_TOCSIN:#x}"),
             ("MSIX_PERMISSION_BYTES", "8"),
             ("IMS_ENTRY_BYTES", "16"),
@@ -153,7 +152,7 @@ def c_header() -> str:
 
 def _groups() -> Iterator[tuple[str, str, Iterable[Register]]]:
     yield "Registers of BAR0: bytes from its start", "", bar0.REGISTERS
-    yield "Extension page: bytes from the start of BAR0", "", extension.EXTENSION
+    yield "Extension page: bytes from the start of BAR0", "", bar0.EXTENSION
     yield "An entry of the MSI-X permission table", "MSIXPERM_", bar0.MSIX_PERMISSION
     yield "An entry of interrupt message storage", "IMS_", bar0.IMS_ENTRY
     yield "A group's configuration", "GRPCFG_", bar0.GROUP_CONFIG

@@ -21,9 +21,6 @@ TIMEOUT = 3600.0
 
 DEFAULT, LARGE = Config(), Config(ims_vectors=IMS_MAX)
 
-HOST = Config(host_vectors=1 << 16)
-"""Of a device whose message storage may lie in the host's memory."""
-
 
 @dataclass(frozen=True)
 class Goal:
@@ -58,9 +55,6 @@ GOALS = (
     Goal("messages_per_cycle_distinct", "messages per clock, all vectors in turn", 1.0, least=True),
     Goal("messages_per_cycle_identical", "messages per clock, one vector", 1.0, least=True),
     Goal("checks_per_cycle", "permission checks per clock", 1.0, least=True),
-    Goal("host_hit_cycles", "entry in host memory, cached: event to message, clocks, worst", 5),
-    Goal("host_miss_extra_cycles", "the same, not cached: clocks beside the memory's, worst", 10),
-    Goal("host_sync_cycles", "sync of one entry, clocks, worst", 5),
     Goal("vector_alloc_tlps", "requests to allocate a vector", 3),
     Goal("vector_free_tlps", "requests to free a vector", 3),
     Goal("small_move_cycles", "clocks for a move of 64 bytes, many from one shared queue", 32),
@@ -86,8 +80,6 @@ STAGES = (
     Stage("Event and check rates", "event_path", "interrupt_bench", "rates"),
     Stage("DMA writes", "dma_path", "dma_bench", "writes"),
     Stage("DMA reads", "dma_path", "dma_bench", "reads"),
-    Stage("Events, host memory", "host_store", "host_bench", "latencies", HOST),
-    Stage("Traffic, host memory", "host_store", "host_bench", "traffic", HOST),
     Stage("Operations", "device", "operation_bench", "operations"),
     Stage("Blocks of 4 KiB", "device", "operation_bench", "blocks"),
     Stage(f"{VECTORS_IN_USE[-1]:,} vectors", "device", "vector_bench", "vectors", LARGE),
@@ -133,15 +125,13 @@ def measure(events: int, enter: Callable[[str], Progress]) -> dict[str, Any]:
 
 def _design(name: str, config: Config) -> Any:
     from hw.device import Device
-    from hw.host_ims.host_store import HostStore
 
     from ..host.link import Linked
     from .rigs import DmaPath, EventPath
 
     if name == "device":
         return Linked(Device(config), config.data_width)
-    parts = {"event_path": EventPath, "dma_path": DmaPath, "host_store": HostStore}
-    return parts[name](config)
+    return {"event_path": EventPath, "dma_path": DmaPath}[name](config)
 
 
 def _dma(bench: str, found: dict[str, dict[str, float]]) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from hw.regs.descriptor import OPERATIONS_IMPLEMENTED
 from hw.regs.event_log import EVENT_BYTES
 
 from .config_space import Settings
+from .messages import MessageStore
 from .queues import Descriptor, WorkQueues
-from .storage import Storage
 
 Affected = Callable[[Descriptor], bool]
 
@@ -52,7 +52,7 @@ class Commanded(Protocol):
     config: Config
     state: DeviceState
     queues: WorkQueues
-    store: Storage
+    store: MessageStore
     handles: set[tuple[bool, int]]
 
     @property

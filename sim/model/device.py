@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from hw.regs.bar0 import bar0
 from hw.regs.commands import DeviceState, SoftwareError
 from hw.regs.config import Config
 from hw.regs.descriptor import Flag, Status
@@ -16,7 +15,6 @@ from .host import Host
 from .messages import MessageStore
 from .queues import Descriptor, WorkQueue, WorkQueues
 from .registers import Registers
-from .storage import Storage
 from .tlp import Tlp
 from .wire import decode
 
@@ -49,7 +47,7 @@ class Device:
     Members
     -------
     space : ConfigSpace
-    store : Storage
+    store : MessageStore
     queues : WorkQueues
     engines : list[Engine]
     commands : Commands
@@ -61,18 +59,18 @@ class Device:
         self.strict_handles = strict_handles
         self.handles: set[tuple[bool, int]] = set()
         self.space = ConfigSpace(config)
-        self.store = Storage(config, self._fetch, self._send, self._lacking)
+        self.store = MessageStore(config, self._send)
         self.queues = WorkQueues(config, self._overflow, self._below)
         self.engines = [Engine(config, self, number) for number in range(config.engines)]
         self._next_engine = 0
-        self.registers = Registers(config, self._command, self._sync)
+        self.registers = Registers(config, self._command)
         self.log = EventLog(self, self._error, lambda: self._cause("event_log"))
         self._state = DeviceState.DISABLED
         self.commands = Commands(self)
         self._completer = Completer(config, self.space, self, self._configured)
         self._command_interrupt = False
         self._tables: list[tuple[range, MessageStore | WorkQueues]] = [
-            *((window, self.store.tables) for window in self.store.tables.windows.values()),
+            *((window, self.store) for window in self.store.windows.values()),
             *((window, self.queues) for window in self.queues.windows.values()),
         ]
         self._tables.sort(key=lambda item: len(item[0]), reverse=True)
@@ -163,12 +161,6 @@ class Device:
                 return
         self.registers.write(address, data, lanes, device_disabled=disabled)
         self.queues.turn_staging(bool(self.register("ext_control", "staged_submission")))
-        if self.config.host_vectors:
-            self.store.host.configure(
-                enabled=bool(self.register("ext_control", "host_memory_ims")),
-                base=self.register("ext_host_ims", "page") << 12,
-                count=self.register("ext_host_count", "vectors"),
-            )
 
     def submit(self, queue: int, portal: int, data: bytes, deferrable: bool) -> bool:
         """A 64-byte write to a portal. Returns whether it was accepted."""
@@ -266,13 +258,6 @@ class Device:
         self.registers.set("cmdstatus", active=1)
         self.commands.start(word)
 
-    def _sync(self, word: int) -> None:
-        """An entry in the host's memory was changed, or all were."""
-        register = bar0(self.config).register("ext_sync")
-        if self.store.host.enabled:
-            index = None if register.get(word, "every") else register.get(word, "index")
-            self.registers.set("ext_sync", held=int(self.store.host.sync(index)))
-
     def _step_command(self) -> None:
         done = self.commands.step()
         if done is None:
@@ -301,17 +286,6 @@ class Device:
 
     def _send(self, address: int, data: int) -> None:
         self.host.message(address, data)
-
-    def _fetch(self, address: int, length: int) -> bytes:
-        return self.host.dma_read(address, length, None)
-
-    def _lacking(self, index: int, status: int) -> None:
-        """An entry of interrupt message storage could not be had."""
-        fields = {"info_valid": 1, "info": index | status << 24}
-        if self.logging:
-            self.log.append(code=SoftwareError.ENTRY_FETCH, **fields)
-        else:
-            self._error(SoftwareError.ENTRY_FETCH, **fields)
 
     def _cause(self, name: str) -> None:
         """Set a bit of INTCAUSE, then ring MSI-X vector 0."""

@@ -10,7 +10,7 @@ PASID_SHIFT = 12
 
 _IMS_CONTROL = 0xFFFF_F000 | PASID_ENABLE | IGNORE | MASK
 _PERMISSION = 0xFFFF_F000 | PASID_ENABLE | IGNORE
-WINDOW = (1 << 20) - 1
+_WINDOW = (1 << 20) - 1
 _DW = 0xFFFF_FFFF
 
 
@@ -153,7 +153,7 @@ class MessageStore:
                 self._release_ims(index)
             else:
                 new = (self._address[index] & ~lanes | data & lanes) & ~3
-                if new & ~WINDOW == self._window:
+                if new & ~_WINDOW == self._window:
                     self._address[index] = new
         elif address in self.windows["msix"]:
             index, upper = divmod(address - self.windows["msix"].start, 16)

@@ -9,7 +9,6 @@ from hw.regs.schema import Access
 
 _SPARED = ("swerror", "evlstatus", "cmdstatus")
 _LOCKED = ("gencfg", "evlcfg")
-_USED = ("ext_host_ims", "ext_host_count")
 
 
 class Registers:
@@ -19,8 +18,8 @@ class Registers:
     ----------
     config
         Parameters of the device.
-    command, sync
-        Called with the word written to CMD, or to EXT_SYNC.
+    command
+        Called with the word written to CMD.
 
     Members
     -------
@@ -28,13 +27,13 @@ class Registers:
         By name; hardware changes them here.
     """
 
-    def __init__(self, config: Config, command: Callable[[int], None], sync: Callable[[int], None]):
+    def __init__(self, config: Config, command: Callable[[int], None]):
         space = bar0(config)
-        self._actions = {"cmd": command, "ext_sync": sync}
+        self._command = command
         fixed = constants(config)
         self._register = {item.name: item for item in space.registers}
         self.values = {item.name: fixed.get(item.name, 0) for item in space.registers}
-        self._fixed = frozenset(fixed) - {"ext_host_count"}
+        self._fixed = frozenset(fixed)
         self._initial = dict(self.values)
         self._writable = {name: item.mask(Access.RW) for name, item in self._register.items()}
         self._clearable = {
@@ -66,11 +65,6 @@ class Registers:
         """Change fields as hardware does."""
         self.values[name] = self._register[name].set(self.values[name], **fields)
 
-    def _locked(self, name: str, device_disabled: bool) -> bool:
-        if name in _USED:
-            return bool(self.get("ext_control", "host_memory_ims"))
-        return name in _LOCKED and not device_disabled
-
     def read(self, address: int) -> int:
         """The aligned 8-byte word at an address."""
         value = 0
@@ -86,9 +80,9 @@ class Registers:
             if not bits or name in self._fixed:
                 continue
             part = data >> shift & mask & bits
-            if name in self._actions:
-                self._actions[name](part)
-            elif not self._locked(name, device_disabled):
+            if name == "cmd":
+                self._command(part)
+            elif device_disabled or name not in _LOCKED:
                 kept = self.values[name] & ~(self._writable[name] & bits << lsb)
                 kept |= part << lsb & self._writable[name]
                 self.values[name] = kept & ~(part << lsb & self._clearable[name])

@@ -21,11 +21,11 @@ def pack(x: Inputs) -> int:
     word = 0
     if x.event is not None:
         ims, index, completion = x.event
-        event = index | ims << 16 | completion << 17
+        event = index | ims << 14 | completion << 15
         word |= 1 << IN["event_valid"][0] | event << IN["event"][0]
     if x.check is not None:
         ims, index, pasid, enable = x.check
-        check = index | ims << 16 | pasid << 17 | enable << 37
+        check = index | ims << 14 | pasid << 15 | enable << 35
         word |= 1 << IN["check_valid"][0] | check << IN["check"][0]
     if x.access is not None:
         address, write, strobe, data = x.access
@@ -77,7 +77,7 @@ class Traffic:
         if choice < 0.2:
             return ims, count - 1
         if choice < 0.25:
-            return ims, self.rng.randrange(1 << 16)
+            return ims, self.rng.randrange(1 << 14)
         return ims, self.rng.randrange(count)
 
     def vector(self):

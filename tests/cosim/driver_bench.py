@@ -1,6 +1,5 @@
-"""Inside the simulator: cases of the driver on the RTL, one cocotb test for each.
+"""Inside the simulator: every case of the driver on the RTL, one cocotb test for each.
 
-With the parameter ``in_host_memory``, those of a device whose message storage lies there.
 All of them are in one simulation; each starts with a reset device and a new host. What became of
 each is added to the file that the parameter ``results`` names, one JSON object a line.
 """
@@ -17,13 +16,9 @@ from cocotb.triggers import with_timeout
 from driver.irq import boot
 from sim.bench.cocotb_side import PERIOD_PS, bench, cycles, now, parameters
 from sim.host.rtl_transport import RtlTransport
-from tests.driver.cases import CASES, CONFIG, HOST_CONFIG, IN_HOST_MEMORY, Case
+from tests.driver.cases import CASES, CONFIG, Case
 
 LIMIT_CYCLES = 5_000_000
-
-CHOSEN, DEVICE = (
-    (IN_HOST_MEMORY, HOST_CONFIG) if parameters().get("in_host_memory") else (CASES, CONFIG)
-)
 
 
 async def play(dut: Any, case: Case) -> None:
@@ -32,7 +27,7 @@ async def play(dut: Any, case: Case) -> None:
     dut.rst.value = 1
     await cycles(4)
     dut.rst.value = 0
-    transport = await RtlTransport.open(dut, config=DEVICE)
+    transport = await RtlTransport.open(dut, config=CONFIG)
     await case(transport)
     findings = await transport.finish()
     assert not findings, "\n".join(findings)
@@ -44,7 +39,7 @@ def make(name: str, case: Case) -> Callable[[Any], Coroutine[Any, Any, None]]:
     """The bench of one case."""
 
     async def reported(dut: Any) -> None:
-        if name not in parameters().get("cases", CHOSEN):
+        if name not in parameters().get("cases", CASES):
             return
         begun, error = now(), None
         try:
@@ -61,4 +56,4 @@ def make(name: str, case: Case) -> Callable[[Any], Coroutine[Any, Any, None]]:
 
 
 decorate = bench(limit_cycles=LIMIT_CYCLES + 1000)
-globals().update({name: decorate(make(name, case)) for name, case in CHOSEN.items()})
+globals().update({name: decorate(make(name, case)) for name, case in CASES.items()})

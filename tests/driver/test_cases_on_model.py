@@ -3,19 +3,18 @@
 import pytest
 
 from driver.irq import boot
-from hw.regs.config import Config
 from sim.host.platform import Host
 from sim.model.transport import ModelTransport, run
 
-from .cases import CASES, CONFIG, HOST_CONFIG, IN_HOST_MEMORY, Case
+from .cases import CASES, CONFIG, Case
 
 SHUFFLES = (None, 1, 2)
 """The model's own order of work, and random ones by seed."""
 
 
-async def play(case: Case, seed: int | None, config: Config = CONFIG) -> Host:
+async def play(case: Case, seed: int | None) -> Host:
     """Run one case on a new device; returns its host."""
-    transport = ModelTransport(config, seed=seed or 0, shuffle=seed is not None)
+    transport = ModelTransport(CONFIG, seed=seed or 0, shuffle=seed is not None)
     await case(transport)
     return transport.platform
 
@@ -24,18 +23,7 @@ async def play(case: Case, seed: int | None, config: Config = CONFIG) -> Host:
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_case(name, seed):
     print("seed", seed)
-    _judge(run(play(CASES[name], seed)))
-
-
-@pytest.mark.parametrize("seed", SHUFFLES, ids=lambda seed: "in_order" if seed is None else seed)
-@pytest.mark.parametrize("name", sorted(IN_HOST_MEMORY))
-def test_case_in_host_memory(name, seed):
-    print("seed", seed)
-    _judge(run(play(IN_HOST_MEMORY[name], seed, HOST_CONFIG)))
-
-
-def _judge(host: Host) -> None:
-    """Nothing is damaged, and nothing is left behind."""
+    host = run(play(CASES[name], seed))
     assert not host.check()
     assert not host.interrupts.live, "entries of the remapping table were leaked"
     assert not any(boot(host).counts().values()), "interrupts were leaked"

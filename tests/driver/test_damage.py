@@ -4,8 +4,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from driver import Device, ProbeError, Timeouts
+from hw.regs.bar0 import EXTENSION_PAGE
 from hw.regs.configspace import MSIX, PASID, SIOV, TOCSIN
-from hw.regs.extension import EXTENSION_PAGE
 
 from .paper import PaperTransport, run
 

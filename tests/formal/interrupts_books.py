@@ -82,7 +82,7 @@ class StoreBooks(Elaboratable):
         }
         self.pipe, self.keeper = self.parts["pipe"][0], self.parts["keeper"][0]
         self.walker, self.word = self.parts["walker"][0], self.parts["word"][0]
-        self.vector = C(self.index | self.ims << 16, 17)
+        self.vector = C(self.index | self.ims << 14, 15)
         self.place = C(self.index + (0 if self.ims else self.places.first), self.places.bits)
 
     def _lemma(self, condition):
@@ -96,7 +96,7 @@ class StoreBooks(Elaboratable):
         return getattr(self.parts[part][1].submodules, name)
 
     def _is(self, vector):
-        return Value.cast(vector)[:17] == self.vector
+        return Value.cast(vector)[:15] == self.vector
 
     def _counts(self, event):
         """Whether Ignore lets an event pass: it silences completions, and nothing else."""

@@ -85,8 +85,8 @@ class StoreProof(StoreBooks):
         m.d.comb += [
             self._lemma(stored != 0b10),
             self._lemma(~(stored[1] & ready)),
-            self._lemma(~may_ims | (second_event & Value.cast(second)[16])),
-            self._lemma(~may_msix | (second_event & ~Value.cast(second)[16])),
+            self._lemma(~may_ims | (second_event & Value.cast(second)[14])),
+            self._lemma(~may_msix | (second_event & ~Value.cast(second)[14])),
             self._lemma(~pipe._silent | (second_event & ~self.store.o_message.valid)),
             self._lemma(~(first_event & first_send)),
             self._lemma(~(second_event & second_send)),

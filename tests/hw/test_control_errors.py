@@ -1,10 +1,9 @@
 """Registers, the software error register, and the interrupt that announces it."""
 
-from hw.regs.bar0 import PERFMON_PAGE
+from hw.regs.bar0 import EXTENSION_PAGE, PERFMON_PAGE
 from hw.regs.capabilities import constants
 from hw.regs.commands import Command, SoftwareError
 from hw.regs.descriptor import Status
-from hw.regs.extension import EXTENSION_PAGE
 
 from .command_bench import CONFIG, run
 from .streams import offer

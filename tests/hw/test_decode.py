@@ -4,7 +4,7 @@ import pytest
 
 from hw.regs.descriptor import LAYOUTS, Flag, Opcode, Status
 
-from .decode_bench import OPERANDS, RECORD, decode, descriptor, faults
+from .decode_bench import CONFIG, OPERANDS, RECORD, decode, descriptor, faults
 from .decode_reference import (
     ALLOWED,
     COMMON,
@@ -310,3 +310,17 @@ def test_tens_are_told_from_other_sizes(opcode):
             word = descriptor(opcode, **{name: value % (1 << 31)}, **apart)
             cases.append((word, around, fault))
     check(cases)
+
+
+def test_handle_is_held_against_the_table_of_the_portal():
+    table = {0: CONFIG.msix_vectors, 1: CONFIG.ims_vectors}
+    handles = [0, 1, 3, 4, 5, 255, 256, 257, 0x4000, 0x8001, 0xFFFF]
+    # The bench takes the IMS portal for numbers 2 and 3 of every four.
+    words = [
+        descriptor(Opcode.NOP, flags=RECORD | INTERRUPT, handle=h)
+        for h in handles
+        for _ in range(4)
+    ]
+    for job, _ in decode([(word, Around()) for word in words]):
+        assert job.handle_beyond == (job.handle >= table[job.ims]), job
+        assert job.fault == 0

@@ -97,7 +97,7 @@ def test_job_holds_what_the_descriptor_and_its_queue_say(opcode):
     ]
     for index, (job, _) in enumerate(decode(cases)):
         around, header = cases[index][1], work(cases[index][1], index)
-        assert job.fault == 0
+        assert (job.fault, job.handle_beyond) == (0, 1)
         assert (job.queue, job.ims) == (header["queue"], header["ims"])
         assert job.tenant.valid == around.pasid_valid
         assert job.tenant.pasid == header["tenant"]["pasid"]

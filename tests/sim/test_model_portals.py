@@ -2,11 +2,10 @@
 
 import pytest
 
-from hw.regs.bar0 import bar0
+from hw.regs.bar0 import EXTENSION, bar0
 from hw.regs.bar2 import Portal, portal
 from hw.regs.commands import Command, SoftwareError
 from hw.regs.descriptor import Opcode
-from hw.regs.extension import EXTENSION
 from sim.model.tlp import Status, memory_write
 
 from .model_bench import BAR2, SMALL, Bench, descriptor

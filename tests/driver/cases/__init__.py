@@ -11,7 +11,6 @@ from . import (
     deltas,
     guest_moves,
     guests,
-    host_storage,
     interrupts,
     isolation,
     mistakes,
@@ -25,30 +24,17 @@ from . import (
     tenants,
     trouble,
 )
-from .registry import CASES, CONFIG, HOST_CASES, HOST_CONFIG, Case
-
-EITHER_STORAGE = (interrupts, storm, tenants, isolation, mixture)
-"""Rooms whose cases are also run with interrupt message storage in the host's memory."""
-
-IN_HOST_MEMORY = HOST_CASES | {
-    name: case
-    for name, case in CASES.items()
-    if case.__module__ in {m.__name__ for m in EITHER_STORAGE}
-}
-"""Cases for a device of :data:`HOST_CONFIG`, which has its message storage there."""
+from .registry import CASES, CONFIG, Case
 
 __all__ = [
     "CASES",
     "CONFIG",
-    "HOST_CONFIG",
-    "IN_HOST_MEMORY",
     "Case",
     "batches",
     "control",
     "deltas",
     "guest_moves",
     "guests",
-    "host_storage",
     "interrupts",
     "isolation",
     "mistakes",

@@ -27,9 +27,6 @@ Case = Callable[[Transport], Coroutine[Any, Any, None]]
 
 CASES: dict[str, Case] = {}
 
-HOST_CASES: dict[str, Case] = {}
-"""Those that need interrupt message storage in the host's memory."""
-
 CONFIG = Config()
 """The default device, which other benches run too, so that it is built once."""
 
@@ -37,12 +34,6 @@ QUICK = Timeouts(command=20_000, drain=200_000, operation=60_000, submit=40_000,
 
 SHARED = QueueSettings(size=8)
 FIRE_TRIES = 400
-
-HOST_CONFIG = Config(host_vectors=1 << 16)
-"""A device that can have its interrupt message storage in the host's memory."""
-
-HOST_VECTORS = 1024
-"""Entries that cases have there, where the device can: four times what its cache holds."""
 
 EMPTY = b"\xee"
 """What memory holds where nothing is to be written."""
@@ -54,13 +45,6 @@ def case(function: Case) -> Case:
     """Register a case under its name."""
     assert function.__name__ not in CASES
     CASES[function.__name__] = function
-    return function
-
-
-def host_case(function: Case) -> Case:
-    """Register a case for devices of :data:`HOST_CONFIG`."""
-    assert function.__name__ not in HOST_CASES
-    HOST_CASES[function.__name__] = function
     return function
 
 
@@ -90,16 +74,10 @@ async def settle(transport: Transport, cycles: int = 3000) -> None:
     await transport.sleep(cycles)
 
 
-async def started(
-    transport: Transport, *settings: QueueSettings, host_vectors: int = HOST_VECTORS
-) -> tuple[Device, list[Queue]]:
-    """A probed device with its queues enabled; any error that it reports fails the case.
-
-    A device that can have its interrupt message storage in the host's memory has it there.
-    """
+async def started(transport: Transport, *settings: QueueSettings) -> tuple[Device, list[Queue]]:
+    """A probed device with its queues enabled; any error that it reports fails the case."""
     device = await Device.probe(transport, QUICK)
-    entries = min(host_vectors, device.capabilities.host_vectors)
-    queues = await device.start(settings or (SHARED,), host_vectors=entries)
+    queues = await device.start(settings or (SHARED,))
     return device, queues
 
 
